@@ -1,0 +1,1 @@
+int dft_clinux_placeholder;

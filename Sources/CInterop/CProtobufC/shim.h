@@ -1,0 +1,3 @@
+// protobuf-c.
+#pragma once
+#include <protobuf-c/protobuf-c.h>

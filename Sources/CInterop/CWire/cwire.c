@@ -1,0 +1,1 @@
+int dft_cwire_placeholder;

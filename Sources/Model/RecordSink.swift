@@ -1,0 +1,22 @@
+/// The one seam between agent and server: what the agent's pipeline has made, in batches, in order.
+///
+/// Implemented by the uniform senders (network), the in-process hand-over to the ingester, and by `dftop print`.
+/// Called from the pipeline's stage threads, each kind from one thread at a time. An implementation must not block
+/// on a slow consumer in live mode: it queues, and drops the oldest with a count. Source: design.md 4.
+package protocol RecordSink: AnyObject, Sendable {
+    /// Per-second (flag bit 0) and per-minute documents.
+    func send(documents: [Document])
+    /// One-minute flow logs after the throttle.
+    func send(flowLogs: [TaggedFlow])
+    /// Joined sessions and unpaired messages after the throttle.
+    func send(l7Logs: [L7FlowLog])
+    /// Per-second flow records as they leave the flow table; for live screens and `--interval 1s`. Most sinks ignore them.
+    func observe(secondFlows: [TaggedFlow])
+    /// Hands on whatever is buffered; called at the end of a replay and at shutdown.
+    func flush()
+}
+
+extension RecordSink {
+    package func observe(secondFlows: [TaggedFlow]) {}
+    package func flush() {}
+}

@@ -1,0 +1,33 @@
+/// Receives the values of one row, column by column, in the order of the table's catalogue.
+///
+/// Every stored or printed row passes through this: the SQLite writer binds them, printers write them, tests record
+/// them. The kind of call tells the meaning; a value equal to its type's default still makes its call.
+package protocol RowEncoder {
+    /// UInt8...UInt64 columns.
+    mutating func uint(_ value: UInt64)
+    /// Int32 and Int64 columns.
+    mutating func int(_ value: Int64)
+    /// Float64 columns.
+    mutating func real(_ value: Double)
+    /// String columns.
+    mutating func text(_ value: String)
+    /// `DateTime`: seconds since 1970.
+    mutating func time(seconds: UInt64)
+    /// `DateTime64(6)`: microseconds since 1970.
+    mutating func time(micros: UInt64)
+    mutating func ip4(_ value: UInt32)
+    mutating func ip6(_ value: IPAddress)
+    /// 48-bit MAC columns.
+    mutating func mac(_ value: UInt64)
+    mutating func texts(_ values: [String])
+    mutating func uints(_ values: [UInt64])
+    mutating func reals(_ values: [Double])
+    /// A null of a nullable column.
+    mutating func null()
+}
+
+/// A row of one table of the catalogue.
+package protocol TableRow: Sendable {
+    /// Writes all columns in catalogue order.
+    func encode<Encoder: RowEncoder>(into encoder: inout Encoder)
+}
