@@ -1,0 +1,41 @@
+package import Model
+
+/// L7 counters of one parsed message, or of a flow's report, on their way to the L7 metrics.
+///
+/// The flow table makes one for each message, and two without an endpoint (forward and reversed, with the pending
+/// timeouts) together with each report of a flow whose L7 protocol is known. For flows without a known protocol the
+/// two may be left out: they yield no document. Source: agent-flow.md 8.6, 15; agent-l7.md 6.6.
+package struct L7Stats: Sendable {
+    package var flow = MiniFlow()
+    package var stats = L7PerfStats()
+    package var flowID: UInt64 = 0
+    /// Set with `setEndpoint`, so that its hash goes with it.
+    package private(set) var endpoint = ""
+    /// 0 for the empty endpoint.
+    package private(set) var endpointHash: UInt64 = 0
+    /// Second that the counters belong to, seconds since 1970.
+    package var timeSeconds: UInt32 = 0
+    /// Seconds to shift the counters back to the request's second.
+    package var timeSpanSeconds: UInt32 = 0
+    /// `L7Protocol` raw value.
+    package var l7Protocol: UInt8 = 0
+    package var bizType: UInt8 = 0
+    /// The message runs against the flow's direction.
+    package var isReversed = false
+
+    package init() {}
+
+    /// - Parameter flow: the closing type of its `MiniFlow` decides whether the entries leave at once.
+    package init(_ flow: borrowing TaggedFlow, l7Protocol: UInt8, timeSeconds: UInt32, isReversed: Bool = false) {
+        self.flow = MiniFlow(flow)
+        flowID = flow.flowID
+        self.l7Protocol = l7Protocol
+        self.timeSeconds = timeSeconds
+        self.isReversed = isReversed
+    }
+
+    package mutating func setEndpoint(_ text: String) {
+        endpoint = text
+        endpointHash = MetricsHash.text(text)
+    }
+}
