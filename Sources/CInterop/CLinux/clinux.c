@@ -1,1 +1,0 @@
-int dft_clinux_placeholder;

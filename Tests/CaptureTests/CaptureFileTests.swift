@@ -1,0 +1,3 @@
+import Capture
+import Model
+import Testing
