@@ -73,6 +73,9 @@ let package = Package(
                 "Yams",
             ],
             swiftSettings: hot),
+        .executableTarget(
+            name: "trafficgen", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
 
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
