@@ -41,7 +41,7 @@ let package = Package(
             name: "CProtobufC", path: "Sources/CInterop/CProtobufC", pkgConfig: "libprotobuf-c",
             providers: [.apt(["libprotobuf-c-dev"])]),
         .target(name: "CLinux", path: "Sources/CInterop/CLinux"),
-        .target(name: "CWire", dependencies: ["CProtobufC"], path: "Sources/CInterop/CWire"),
+        .target(name: "CWire", dependencies: ["CProtobufC"], path: "Sources/CInterop/CWire", exclude: ["proto"]),
 
         .target(name: "Model", swiftSettings: hot),
         .target(name: "Wire", dependencies: ["Model", "CWire", "CProtobufC", "CZstd", "CZlib"], swiftSettings: hot),

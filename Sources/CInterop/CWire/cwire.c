@@ -1,1 +1,0 @@
-int dft_cwire_placeholder;
