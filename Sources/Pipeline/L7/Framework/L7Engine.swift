@@ -1,0 +1,391 @@
+package import Model
+
+/// The L7 side of one flow table: recognises protocols, parses, and counts. Owned by the flow table's thread.
+///
+/// A flow opens a slot (best at its first payload), gives every packet with payload to `parse`, and closes the slot when
+/// it ends. Packet time is the only clock. Source: agent-l7.md 4-6.
+package struct L7Engine: ~Copyable {
+    /// Counters of the whole engine (statsd).
+    package struct Counters: Sendable {
+        /// `unknown_l7_protocol`
+        package var unknownProtocol: UInt64 = 0
+        package var messages: UInt64 = 0
+        package var reassembled: UInt64 = 0
+        /// Incomplete messages that found no room to wait.
+        package var reassemblyOverflow: UInt64 = 0
+    }
+
+    private struct Slot {
+        var parser = L7Parser.none
+        var proto = L7Protocol.unknown
+        var isUsed = false
+        var isSkipped = false
+        var isSuccess = false
+        var skipSinceSec: UInt32 = 0
+        var flowID: UInt64 = 0
+        var nextFree: Int32 = -1
+        /// Held segments by direction, -1 = none.
+        var heldRequest: Int32 = -1
+        var heldResponse: Int32 = -1
+    }
+
+    package private(set) var settings: L7Settings
+    package private(set) var counters = Counters()
+    private var tcpDetectors: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
+    private var udpDetectors: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
+    private var appTable: AppTable
+    private var rrt: RrtCache
+    private var obfuscator: SQLObfuscationCache
+    private var slots: [Slot] = []
+    private var firstFree: Int32 = -1
+    private var held: SegmentHolder
+
+    package init(settings: L7Settings) {
+        self.settings = settings
+        appTable = AppTable(maxRetries: settings.inferenceMaxRetries, ttlSec: settings.inferenceResultTTLSec)
+        rrt = RrtCache(capacity: settings.rrtCacheCapacity)
+        obfuscator = SQLObfuscationCache()
+        held = SegmentHolder(settings.reassembly)
+        tcpDetectors = Self.detectors(.tcp, settings)
+        udpDetectors = Self.detectors(.udp, settings)
+    }
+
+    private static func detectors(
+        _ l4: L4Protocol, _ settings: borrowing L7Settings
+    ) -> [(proto: L7Protocol, ports: L7PortFilters.Ports)] {
+        var out: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
+        for proto in L7Parser.order where L7Parser.runs(proto, on: l4) && settings.enabled.contains(proto) {
+            out.append((proto, settings.portFilters[proto]))
+        }
+        return out
+    }
+
+    /// statsd `l7_perf_cache_len`, `l7_timeout_cache_len`.
+    package var perfCacheCount: Int { rrt.pendingCount }
+    package var timeoutCacheCount: Int { rrt.flowCount }
+
+    // MARK: - Flows
+
+    /// Takes a slot for a flow. A server endpoint that is known from other flows decides its parser, or that it is skipped.
+    package mutating func open(flow: L7FlowIdentity, nowSec: UInt32) -> Int32 {
+        var slot = Slot()
+        slot.isUsed = true
+        slot.flowID = flow.flowID
+        let key = AppTable.Key(
+            ip: flow.serverIP, epcID: flow.serverEpcID, port: flow.serverPort, processID: flow.processID,
+            source: flow.ebpfType)
+        switch appTable.get(key, isIPv6: flow.isIPv6, nowSec: nowSec) {
+        case .none: break
+        case .known(let proto):
+            if let parser = L7Parser(proto) {
+                slot.parser = parser
+                slot.proto = proto
+            }
+        case .unknown(let sinceSec):
+            slot.isSkipped = true
+            slot.skipSinceSec = sinceSec
+        }
+        if firstFree >= 0 {
+            let index = firstFree
+            firstFree = slots[Int(index)].nextFree
+            slots[Int(index)] = slot
+            return index
+        }
+        slots.append(slot)
+        return Int32(truncatingIfNeeded: slots.count &- 1)
+    }
+
+    /// Ends a flow: what was held back is parsed, and what nobody answered is counted.
+    ///
+    /// - Returns: outcome of held segments, and the timeouts for the two closing `L7Stats` (6.4, 6.6); the second direction
+    ///   is 0 because the first call deletes the flow's record.
+    package mutating func close(
+        slot index: Int32, into out: inout L7Output
+    ) -> (held: L7ParseOutcome, forwardTimeouts: UInt32, reversedTimeouts: UInt32) {
+        guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (L7ParseOutcome(), 0, 0) }
+        var outcome = L7ParseOutcome()
+        for isRequest in [true, false] { release(Int(index), isRequest: isRequest, &outcome, into: &out) }
+        let flowID = slots[Int(index)].flowID
+        let forward = rrt.popTimeout(flowID: flowID, isFlowEnd: true, isReversed: false)
+        let reversed = rrt.popTimeout(flowID: flowID, isFlowEnd: true, isReversed: true)
+        rrt.removeFlow(flowID)
+        slots[Int(index)] = Slot()
+        slots[Int(index)].nextFree = firstFree
+        firstFree = index
+        return (outcome, forward, reversed)
+    }
+
+    /// Timeouts so far of a flow that goes on, for the two `L7Stats` of its per-second report. Resets them.
+    package mutating func popTimeouts(slot index: Int32) -> (forward: UInt32, reversed: UInt32) {
+        guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (0, 0) }
+        let flowID = slots[Int(index)].flowID
+        return (
+            rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: false),
+            rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: true)
+        )
+    }
+
+    /// Protocol of a flow as far as it is known.
+    package func l7Protocol(slot index: Int32) -> L7Protocol {
+        slots.indices.contains(Int(index)) ? slots[Int(index)].proto : .unknown
+    }
+
+    // MARK: - Packets
+
+    /// Looks at one packet of a flow and appends its messages. `payload`: all captured bytes behind the L4 header, borrowed
+    /// for the call.
+    package mutating func parse(
+        slot index: Int32, packet: L7Packet, payload: RawSpan, into out: inout L7Output
+    ) -> L7ParseOutcome {
+        var outcome = L7ParseOutcome()
+        outcome.direction = packet.direction
+        let at = Int(index)
+        guard slots.indices.contains(at), slots[at].isUsed, payload.byteCount > 0 else { return outcome }
+        guard settings.parsesLogs || settings.parsesMetrics else { return outcome }
+        if slots[at].isSkipped {
+            let nowSec = packet.timeNs / 1_000_000_000
+            guard nowSec > UInt64(slots[at].skipSinceSec) + UInt64(settings.inferenceResultTTLSec) else {
+                outcome.l7Protocol = slots[at].proto
+                return outcome
+            }
+            slots[at].isSkipped = false
+            if !slots[at].isSuccess {
+                slots[at].parser = .none
+                slots[at].proto = .unknown
+            }
+        }
+        if settings.reassembly.isEnabled, packet.l4Protocol == .tcp {
+            parseSegment(at, packet, payload, &outcome, into: &out)
+        } else {
+            parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
+        }
+        outcome.l7Protocol = slots[at].proto
+        if outcome.contradictsFlow { outcome.direction = packet.direction.reversed }
+        return outcome
+    }
+
+    /// Recognises and parses one payload. Returns false when it must wait for the rest of its message.
+    @discardableResult
+    private mutating func parseWhole(
+        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, mayWait: Bool, _ outcome: inout L7ParseOutcome,
+        into out: inout L7Output
+    ) -> Bool {
+        let cut = payload.extracting(0..<min(payload.byteCount, max(settings.payloadTruncation, 0)))
+        var packet = packet
+        var context = L7ParseContext(
+            direction: packet.direction, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
+            mayWait: mayWait && payload.byteCount < settings.payloadTruncation)
+        if slots[at].parser.isNone {
+            guard payload.byteCount >= 2 else {
+                outcome.result = .unknown
+                return true
+            }
+            guard let found = infer(at, packet, cut, context) else {
+                outcome.result = .unknown
+                outcome.failedCount &+= 1
+                counters.unknownProtocol &+= 1
+                fail(at, packet)
+                return true
+            }
+            if found != packet.direction { outcome.contradictsFlow = true }
+            packet.direction = found
+            context.direction = found
+        }
+        let start = out.messages.count
+        let result = slots[at].parser.parse(cut, context, settings, &obfuscator, into: &out.messages)
+        switch result {
+        case .incomplete:
+            outcome.result = .held
+            return false
+        case .failed:
+            if out.messages.count > start { out.messages.removeSubrange(start...) }
+            if outcome.result != .parsed { outcome.result = .failed }
+            if !slots[at].isSuccess {
+                outcome.failedCount &+= 1
+                fail(at, packet)
+            }
+        case .parsed:
+            outcome.result = .parsed
+            if !slots[at].isSuccess {
+                slots[at].isSuccess = true
+                appTable.set(
+                    appKey(packet), isIPv6: packet.isIPv6, proto: slots[at].proto,
+                    nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
+            }
+            finish(at, packet, from: start, &outcome, into: &out)
+        }
+        return true
+    }
+
+    /// Asks the detectors in order. Returns the direction of the packet by what was found.
+    private mutating func infer(
+        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext
+    ) -> PacketDirection? {
+        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
+        let count = packet.l4Protocol == .tcp ? tcpDetectors.count : packet.l4Protocol == .udp ? udpDetectors.count : 0
+        for number in 0..<count {
+            let (proto, ports) = packet.l4Protocol == .tcp ? tcpDetectors[number] : udpDetectors[number]
+            guard ports.contains(serverPort) else { continue }
+            guard let found = L7Parser.detect(proto, payload, context, settings), let parser = L7Parser(proto) else {
+                continue
+            }
+            slots[at].parser = parser
+            slots[at].proto = proto
+            if proto == .redis { return redisDirection(packet) }
+            return found == .request ? .clientToServer : .serverToClient
+        }
+        return nil
+    }
+
+    /// The well-known port tells the server, otherwise the presumed direction does (4.2).
+    private func redisDirection(_ packet: L7Packet) -> PacketDirection {
+        if packet.portDst == 6379 { return .clientToServer }
+        if packet.portSrc == 6379 { return .serverToClient }
+        return packet.direction
+    }
+
+    private func appKey(_ packet: L7Packet) -> AppTable.Key {
+        let toServer = packet.direction == .clientToServer
+        return AppTable.Key(
+            ip: toServer ? packet.ipDst : packet.ipSrc, epcID: toServer ? packet.epcIDDst : packet.epcIDSrc,
+            port: toServer ? packet.portDst : packet.portSrc, processID: 0, source: 0)
+    }
+
+    /// Counts a failure of a flow that never succeeded, and gives the flow up when its server failed too often.
+    private mutating func fail(_ at: Int, _ packet: L7Packet) {
+        let nowSec = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
+        if appTable.setUnknown(appKey(packet), isIPv6: packet.isIPv6, nowSec: nowSec) {
+            slots[at].isSkipped = true
+            slots[at].skipSinceSec = nowSec
+        }
+    }
+
+    /// Completes the messages of one payload: base fields, endpoint, blacklist, statistics.
+    private mutating func finish(
+        _ at: Int, _ packet: L7Packet, from start: Int, _ outcome: inout L7ParseOutcome, into out: inout L7Output
+    ) {
+        let flowID = slots[at].flowID
+        let timeUs = packet.timeNs / 1000
+        let timeout = packet.l4Protocol == .tcp ? settings.tcpRequestTimeoutUs : settings.otherRequestTimeoutUs
+        for number in start..<out.messages.count {
+            counters.messages &+= 1
+            complete(&out.messages[number], slots[at].proto, flowID, packet)
+            let (type, isReversed) = (out.messages[number].type, out.messages[number].isReversed)
+            let sessionID = out.messages[number].hasSessionID ? out.messages[number].sessionID : nil
+            if settings.parsesMetrics {
+                if type == .response, out.messages[number].log.endpoint.isEmpty,
+                    L7Parser.inheritsEndpoint(out.messages[number].l7Protocol),
+                    let endpoint = rrt.requestEndpoint(
+                        flowID: flowID, sessionID: sessionID, isReversed: isReversed, timeUs: timeUs)
+                {
+                    out.messages[number].log.endpoint = endpoint
+                }
+                out.messages[number].isOnBlacklist =
+                    out.messages[number].isOnBlacklist || settings.blacklist.contains(out.messages[number])
+                let item = RrtCache.Item(
+                    flowID: flowID, sessionID: sessionID, isReversed: isReversed, type: type,
+                    direction: packet.direction, status: out.messages[number].log.responseStatus, timeUs: timeUs,
+                    isOnBlacklist: out.messages[number].isOnBlacklist,
+                    needsAggregation: out.messages[number].needsSessionAggregation,
+                    merge: out.messages[number].needsMerge
+                        ? (out.messages[number].isRequestEnd, out.messages[number].isResponseEnd) : nil,
+                    endpoint: out.messages[number].log.endpoint)
+                if var stats = rrt.account(item, rrtTimeoutUs: timeout) {
+                    out.messages[number].log.base.rrtNs = stats.rrtSum &* 1000
+                    stats.errTimeout = rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: isReversed)
+                    out.messages[number].stats = stats
+                    out.messages[number].hasStats = true
+                    outcome.stats.merge(stats)
+                }
+            }
+            if !out.messages[number].log.requestDomain.isEmpty {
+                outcome.requestDomain = out.messages[number].log.requestDomain
+            }
+        }
+    }
+
+    private func complete(_ message: inout L7Message, _ proto: L7Protocol, _ flowID: UInt64, _ packet: L7Packet) {
+        if message.l7Protocol == .unknown { message.l7Protocol = proto }
+        message.direction = packet.direction
+        let toServer = packet.direction == .clientToServer
+        switch message.type {
+        case .request: message.log.capturedRequestByte = packet.capturedByte
+        case .response: message.log.capturedResponseByte = packet.capturedByte
+        case .session, .other:
+            if toServer {
+                message.log.capturedRequestByte = packet.capturedByte
+            } else {
+                message.log.capturedResponseByte = packet.capturedByte
+            }
+        }
+        message.log.base.startTimeNs = packet.timeNs
+        message.log.base.endTimeNs = packet.timeNs
+        message.log.base.flowID = flowID
+        message.log.base.l7Protocol = message.l7Protocol.rawValue
+        message.log.base.messageType = message.type.rawValue
+        if message.isReversed { message.log.flags |= L7FlowLog.flagReversed }
+        if packet.l4Protocol == .tcp {
+            let seq = packet.tcpSeq &+ message.tcpSeqOffset
+            if toServer { message.log.base.reqTCPSeq = seq } else { message.log.base.respTCPSeq = seq }
+        }
+    }
+
+    // MARK: - Segments
+
+    /// Like `parseWhole`, but a message that a segment leaves incomplete waits for the next one in order.
+    private mutating func parseSegment(
+        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ outcome: inout L7ParseOutcome, into out: inout L7Output
+    ) {
+        let isRequest = packet.direction == .clientToServer
+        let number = isRequest ? slots[at].heldRequest : slots[at].heldResponse
+        if number >= 0 {
+            if held.append(number, seq: packet.tcpSeq, payload) {
+                retry(at, isRequest: isRequest, number, &outcome, into: &out)
+                return
+            }
+            if held.isRepeated(number, seq: packet.tcpSeq, count: payload.byteCount) { return }
+            release(at, isRequest: isRequest, &outcome, into: &out)
+        } else {
+            // The other side speaks: what it answers is complete.
+            release(at, isRequest: !isRequest, &outcome, into: &out)
+        }
+        let serverPort = isRequest ? packet.portDst : packet.portSrc
+        let mayWait = settings.reassembly.covers(serverPort)
+        if parseWhole(at, packet, payload, mayWait: mayWait, &outcome, into: &out) { return }
+        let direction = outcome.contradictsFlow ? packet.direction.reversed : packet.direction
+        guard let fresh = held.take(packet, payload, direction: direction) else {
+            counters.reassemblyOverflow &+= 1
+            parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
+            return
+        }
+        if direction == .clientToServer { slots[at].heldRequest = fresh } else { slots[at].heldResponse = fresh }
+    }
+
+    /// Parses what is held, which has grown.
+    private mutating func retry(
+        _ at: Int, isRequest: Bool, _ number: Int32, _ outcome: inout L7ParseOutcome, into out: inout L7Output
+    ) {
+        let (packet, bytes) = held.lend(number)
+        let isDone = parseWhole(
+            at, packet, bytes.span.bytes, mayWait: held.hasRoom(number, bytes.count), &outcome, into: &out)
+        if isDone {
+            counters.reassembled &+= 1
+            held.free(number)
+            if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
+        } else {
+            held.giveBack(number, bytes)
+        }
+    }
+
+    /// Parses what is held of one direction as it is: nothing more will come.
+    private mutating func release(
+        _ at: Int, isRequest: Bool, _ outcome: inout L7ParseOutcome, into out: inout L7Output
+    ) {
+        let number = isRequest ? slots[at].heldRequest : slots[at].heldResponse
+        guard number >= 0 else { return }
+        if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
+        let (packet, bytes) = held.lend(number)
+        held.free(number)
+        parseWhole(at, packet, bytes.span.bytes, mayWait: false, &outcome, into: &out)
+    }
+}

@@ -1,0 +1,103 @@
+import Model
+
+/// What a parser may know about the packet around a payload.
+struct L7ParseContext: BitwiseCopyable {
+    var direction: PacketDirection
+    var l4Protocol: L4Protocol
+    /// Bytes of the payload before it was cut to `payload_truncation`.
+    var payloadSize: Int
+    /// The rest of an incomplete message may still come: answer `incomplete` and change nothing.
+    var mayWait: Bool
+}
+
+enum L7ParseResult: Equatable {
+    case parsed
+    case failed
+    case incomplete
+}
+
+enum L7Detection {
+    case request
+    case response
+}
+
+/// Parser of one flow. Each is pure: bytes and its own state in, messages out. Source: agent-l7.md 5.
+enum L7Parser {
+    case none
+    case http1(HTTP1Parser)
+    case dns(DNSParser)
+    case mysql(MySQLParser)
+    case redis(RedisParser)
+
+    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
+    static let order: [L7Protocol] = [.http1, .dns, .mysql, .redis]
+
+    static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
+        switch l4 {
+        case .tcp: proto != .ping
+        case .udp: [.dns, .tars, .zmtp, .someIp, .tls, .custom].contains(proto)
+        default: proto == .ping
+        }
+    }
+
+    init?(_ proto: L7Protocol) {
+        switch proto {
+        case .http1: self = .http1(HTTP1Parser())
+        case .dns: self = .dns(DNSParser())
+        case .mysql: self = .mysql(MySQLParser())
+        case .redis: self = .redis(RedisParser())
+        default: return nil
+        }
+    }
+
+    var isNone: Bool {
+        if case .none = self { true } else { false }
+    }
+
+    static func detect(
+        _ proto: L7Protocol, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings
+    ) -> L7Detection? {
+        switch proto {
+        case .http1: HTTP1Parser.detects(payload) ? .request : nil
+        case .dns: DNSParser.detects(payload, context) ? .request : nil
+        case .mysql: MySQLParser.detects(payload, settings) ? .request : nil
+        case .redis: RedisParser.detects(payload) ? .request : nil
+        default: nil
+        }
+    }
+
+    /// Appends the messages of one payload. `self` is taken apart and put together again, so that state is changed in
+    /// place and never copied.
+    mutating func parse(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
+        _ obfuscator: inout SQLObfuscationCache, into out: inout [L7Message]
+    ) -> L7ParseResult {
+        switch self {
+        case .none: return .failed
+        case .http1(var parser):
+            self = .none
+            defer { self = .http1(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .dns(var parser):
+            self = .none
+            defer { self = .dns(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .mysql(var parser):
+            self = .none
+            defer { self = .mysql(parser) }
+            return parser.parse(payload, context, settings, &obfuscator, into: &out)
+        case .redis(var parser):
+            self = .none
+            defer { self = .redis(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        }
+    }
+
+    /// Whether a response without endpoint takes that of its request. Source: agent-l7.md 6.5.
+    static func inheritsEndpoint(_ proto: L7Protocol) -> Bool {
+        switch proto {
+        case .dns, .redis, .mongodb, .memcached, .postgresql, .zmtp, .ping: false
+        default: true
+        }
+    }
+}

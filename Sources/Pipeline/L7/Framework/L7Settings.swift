@@ -1,0 +1,86 @@
+package import Model
+
+/// Settings of the L7 side of a flow table, with the defaults of agent-l7.md 3.
+package struct L7Settings: Sendable {
+    package var enabled: L7ProtocolSet = [.http1, .http2, .mysql, .redis, .kafka, .dns, .tls]
+    package var portFilters = L7PortFilters()
+    /// Failures of one server endpoint before it is skipped.
+    package var inferenceMaxRetries: UInt32 = 128
+    package var inferenceResultTTLSec: UInt32 = 60
+    /// Bytes of a payload that parsers see.
+    package var payloadTruncation = 1024
+    package var tcpRequestTimeoutUs: UInt64 = 300_000_000
+    /// Everything that is not TCP.
+    package var otherRequestTimeoutUs: UInt64 = 150_000_000
+    package var rrtCacheCapacity = 16000
+    package var parsesLogs = true
+    package var parsesMetrics = true
+    package var trace = L7TraceSettings()
+    package var endpoint = HTTPEndpointSettings()
+    package var obfuscated: L7ProtocolSet = [.redis]
+    package var rawCapture = RawCaptureSettings()
+    /// Header names that become attributes, lower case.
+    package var httpCustomFields: [String] = []
+    package var decompressesMySQL = true
+    package var extractsMySQLEndpoint = true
+    package var unconcernedDNSSuffixes = DNSSuffixes([])
+    package var blacklist = L7Blacklist()
+    package var reassembly = ReassemblySettings()
+
+    package init() {}
+
+    /// Only this protocol, on every port (`--l7-protocol`).
+    package mutating func restrict(to proto: L7Protocol) {
+        enabled = [proto]
+        portFilters[proto] = .all
+    }
+}
+
+package struct L7TraceSettings: Sendable {
+    /// Lower case, compared for equality with the lower-cased header name; underscores stay (3.1, trap).
+    package var clientIPHeaders = ["x_forwarded_for"]
+    package var xRequestIDHeaders = ["x_request_id"]
+    /// First = highest priority.
+    package var traceNames = [TraceName("traceparent"), TraceName("sw8")]
+    package var spanNames = [TraceName("traceparent"), TraceName("sw8")]
+    package var collectsSeveralTraceIDs = true
+    package var copiesTraceID = false
+
+    package init() {}
+
+    package mutating func set(clientIPHeaders names: [String]) { clientIPHeaders = Self.lowerCased(names) }
+    package mutating func set(xRequestIDHeaders names: [String]) { xRequestIDHeaders = Self.lowerCased(names) }
+    package mutating func set(traceNames names: [String]) { traceNames = names.map(TraceName.init) }
+    package mutating func set(spanNames names: [String]) { spanNames = names.map(TraceName.init) }
+
+    private static func lowerCased(_ names: [String]) -> [String] {
+        var out: [String] = []
+        for name in names.map({ asciiLowerCased($0) }) where !out.contains(name) { out.append(name) }
+        return out
+    }
+}
+
+/// Bytes of header and body that are kept when a request failed.
+package struct RawCaptureSettings: Sendable {
+    package var errorRequestHeader = 0
+    package var errorResponseHeader = 0
+    package var errorRequestPayload = 0
+    package var errorResponsePayload = 256
+
+    package init() {}
+}
+
+/// In-order assembly of a message that spans TCP segments.
+package struct ReassemblySettings: Sendable {
+    package var isEnabled = false
+    /// Empty while enabled = every port.
+    package var ports: [ClosedRange<UInt16>] = []
+    /// Bytes held for one message; never more than the payload truncation is of use to a parser.
+    package var maxBytes = 16384
+    /// Messages waiting at one time; more are parsed as they are and counted.
+    package var maxWaiting = 4096
+
+    package init() {}
+
+    func covers(_ port: UInt16) -> Bool { isEnabled && (ports.isEmpty || ports.contains { $0.contains(port) }) }
+}

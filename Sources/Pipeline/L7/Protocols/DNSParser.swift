@@ -1,0 +1,118 @@
+import Model
+
+/// DNS over UDP and TCP. Stateless. Source: agent-l7-protocols.md 3.
+struct DNSParser {
+    /// One message and where the next one starts.
+    private struct Frame {
+        var message: DNSMessage
+        var start: Int
+        var next: Int
+    }
+
+    static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
+        let message: DNSMessage?
+        switch context.l4Protocol {
+        case .udp: message = DNSMessage(payload, 0..<payload.byteCount)
+        case .tcp: message = frame(payload, from: 0)?.message
+        default: return false
+        }
+        guard let message else { return false }
+        return !message.isResponse && !message.questionName.isEmpty
+    }
+
+    mutating func parse(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout [L7Message]
+    ) -> L7ParseResult {
+        guard context.l4Protocol == .tcp else {
+            guard let message = DNSMessage(payload, 0..<payload.byteCount) else { return .failed }
+            out.append(Self.log(message, settings, offset: 0))
+            return .parsed
+        }
+        if context.mayWait, Self.isCut(payload) { return .incomplete }
+        var at = 0
+        let before = out.count
+        while let frame = Self.frame(payload, from: at) {
+            out.append(Self.log(frame.message, settings, offset: frame.start))
+            at = frame.next
+        }
+        return out.count > before ? .parsed : .failed
+    }
+
+    /// The chain of length-prefixed frames does not end with the payload.
+    private static func isCut(_ payload: RawSpan) -> Bool {
+        var at = 0
+        while at < payload.byteCount {
+            guard payload.byteCount &- at >= 2 else { return true }
+            let length = Int(payload.be16(at: at))
+            guard length >= 12 else { return false }
+            at = at &+ 2 &+ length
+        }
+        return at > payload.byteCount
+    }
+
+    /// Finds the message at `start`, behind its length or, for odd senders, with the length left out.
+    private static func frame(_ payload: RawSpan, from start: Int) -> Frame? {
+        guard start &+ 14 <= payload.byteCount else { return nil }
+        let length = Int(payload.be16(at: start))
+        let rest = payload.byteCount &- start &- 2
+        guard length >= 12 else { return nil }
+        let first = rest < length ? 0 : 2
+        for offset in rest == length ? [2] : [first, 2 &- first] {
+            let from = start &+ offset
+            let to = min(from &+ length, payload.byteCount)
+            if let message = DNSMessage(payload, from..<to) { return Frame(message: message, start: start, next: to) }
+        }
+        return nil
+    }
+
+    private static func log(_ dns: DNSMessage, _ settings: borrowing L7Settings, offset: Int) -> L7Message {
+        var message = L7Message()
+        message.type = dns.isResponse ? .response : .request
+        message.sessionID = UInt32(dns.id)
+        message.hasSessionID = true
+        message.tcpSeqOffset = UInt32(truncatingIfNeeded: offset)
+        message.log.requestType = dns.questionType == 0 ? "" : DNSType.name(dns.questionType)
+        message.log.requestResource = dns.questionName
+        message.log.endpoint = dns.questionName
+        if dns.questionType == 1 || dns.questionType == 28 { message.log.requestDomain = dns.questionName }
+        var ext = L7Ext()
+        ext.requestID = UInt32(dns.id)
+        ext.attributeNames = ["opcode"]
+        ext.attributeValues = [DNSMessage.opcodeName(dns.opcode)]
+        message.log.ext = ext
+        guard dns.isResponse else { return message }
+        message.log.responseCode = Int32(dns.responseCode)
+        message.log.responseResult = dns.answers.map(\.text).joined(separator: "; ")
+        let suffixes = settings.unconcernedDNSSuffixes
+        let isUnconcerned =
+            !suffixes.isEmpty
+            && (suffixes.contains(dns.questionName) || dns.answers.contains { suffixes.contains($0.value) })
+        message.log.responseStatus =
+            (isUnconcerned ? .ok : Self.status(of: dns.responseCode)).rawValue
+        return message
+    }
+
+    private static func status(of code: UInt16) -> L7ResponseStatus {
+        switch code {
+        case 0: .ok
+        case 1, 3: .clientError
+        default: .serverError
+        }
+    }
+}
+
+/// Names whose failures are of no interest, matched label by label from the right.
+package struct DNSSuffixes: Sendable {
+    private let suffixes: [[Substring]]
+
+    package init(_ configured: [String]) {
+        suffixes = configured.map { Array($0.split(separator: ".", omittingEmptySubsequences: false).reversed()) }
+    }
+
+    package var isEmpty: Bool { suffixes.isEmpty }
+
+    package func contains(_ name: String) -> Bool {
+        let labels = Array(name.split(separator: ".", omittingEmptySubsequences: false).reversed())
+        return suffixes.contains { labels.starts(with: $0) }
+    }
+}

@@ -1,0 +1,310 @@
+package import Model
+
+/// Joins requests with responses and sends what found no partner in time. One thread; nothing waits without bound.
+///
+/// Feed a batch with `add`, then call `endBatch`, which moves the window by packet time. Order of output depends on the
+/// input alone. Source: agent-l7.md 8, 9, 14.
+package struct SessionAggregator {
+    package struct Settings: Sendable {
+        package var maxEntries = 65536
+        /// Configured waits, seconds; others are 15 s for DNS and TLS, 120 s for the rest.
+        package var timeoutsSec: [L7Protocol: UInt64] = [:]
+        /// Logs a second, 0 = unlimited (as in a replay that does not set it).
+        package var throttlePerSecond: UInt64 = 10000
+        /// `TapSide` raw values that never log.
+        package var ignoredTapSides: [UInt8] = []
+
+        package init() {}
+
+        package func timeoutSec(_ proto: L7Protocol) -> UInt64 {
+            timeoutsSec[proto] ?? (proto == .dns || proto == .tls ? 15 : 120)
+        }
+
+        /// Longest time a flow may have to wait for an answer. Source: agent-l7.md 3, derived.
+        package func maxTimeoutSec(tcpRequestSec: UInt64, udpRequestSec: UInt64) -> UInt64 {
+            max(timeoutsSec.values.max() ?? 0, 120, tcpRequestSec, udpRequestSec)
+        }
+    }
+
+    /// statsd `l7_session_aggr`.
+    package struct Counters: Sendable {
+        package var sendBeforeWindow: UInt64 = 0
+        package var receive: UInt64 = 0
+        package var merge: UInt64 = 0
+        /// Gauge.
+        package var cached: Int64 = 0
+        /// Gauge: bytes of request resources held.
+        package var cachedRequestResource: Int64 = 0
+        package var throttleDrop: UInt64 = 0
+        package var overLimit: UInt64 = 0
+    }
+
+    private struct Key: Hashable {
+        var flowID: UInt64
+        var low: UInt64
+    }
+
+    private struct Entry {
+        var key: Key
+        var message: L7Message
+        var timeoutSec: UInt64
+        /// Neighbours among the entries of the same timeout; -1 = none.
+        var newer: Int32 = -1
+        var older: Int32 = -1
+    }
+
+    private var settings: Settings
+    private var throttle: LogThrottle
+    private var counts = Counters()
+    private var index: [Key: Int32] = [:]
+    private var entries: [Entry] = []
+    private var unused: [Int32] = []
+    /// Last inserted entry of each timeout second.
+    private var heads: [UInt64: Int32] = [:]
+    /// Timeout seconds with entries (or emptied since), ascending.
+    private var times: [UInt64] = []
+    private var windowStartSec: UInt64 = 0
+    private var batchMaxSec: UInt64?
+    /// Wall clock minus packet clock, seconds.
+    private var lagSec: Int64 = 0
+
+    package init(settings: Settings) {
+        self.settings = settings
+        throttle = LogThrottle(rate: settings.throttlePerSecond)
+    }
+
+    package var counters: Counters {
+        var all = counts
+        all.throttleDrop = throttle.dropped
+        return all
+    }
+
+    /// Entries that wait for a partner.
+    package var count: Int { index.count }
+
+    /// New settings. A changed number of entries sends everything that waits, with its own status.
+    package mutating func apply(_ new: Settings, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        if new.maxEntries != settings.maxEntries { flush(asTimeout: false, nowNs: nowNs, into: &out) }
+        throttle.set(rate: new.throttlePerSecond)
+        settings = new
+    }
+
+    // MARK: - Items
+
+    /// - Parameter nowNs: clock of the throttle; packet time in a replay.
+    package mutating func add(_ message: consuming L7Message, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        if settings.ignoredTapSides.contains(message.log.base.tapSide) { return }
+        counts.receive &+= 1
+        let startSec = message.log.base.startTimeNs / 1_000_000_000
+        batchMaxSec = max(batchMaxSec ?? 0, startSec)
+        if !message.needsSessionAggregation || message.type == .session {
+            if message.log.base.startTimeNs == 0 { message.log.base.startTimeNs = message.log.base.endTimeNs }
+            if message.log.base.endTimeNs == 0 { message.log.base.endTimeNs = message.log.base.startTimeNs }
+            send(message, nowNs, into: &out)
+            return
+        }
+        let timeoutSec = startSec &+ settings.timeoutSec(message.l7Protocol)
+        if timeoutSec <= windowStartSec {
+            counts.sendBeforeWindow &+= 1
+            send(message, nowNs, into: &out)
+            return
+        }
+        let key = Self.key(message)
+        guard let at = index[key] else {
+            insert(key, message, timeoutSec, nowNs, into: &out)
+            return
+        }
+        join(Int(at), key, message, timeoutSec, nowNs, into: &out)
+    }
+
+    /// A closed socket ends the wait of its requests; the status stays. Source: agent-l7.md 9.4.
+    package mutating func socketClosed(
+        flowID: UInt64, proto: L7Protocol, capSeq: UInt64, nowNs: UInt64, into out: inout [L7FlowLog]
+    ) {
+        counts.receive &+= 1
+        let key = Key(flowID: flowID, low: Self.low(proto, capSeq))
+        guard index[key] != nil else { return }
+        counts.cached -= 1
+        send(remove(key), nowNs, into: &out)
+    }
+
+    /// Ends a batch: moves the window to the newest packet time, or by the clock when there was no packet.
+    package mutating func endBatch(nowNs: UInt64, into out: inout [L7FlowLog]) {
+        let nowSec = Int64(clamping: nowNs / 1_000_000_000)
+        let windowSec: UInt64
+        if let newest = batchMaxSec {
+            windowSec = newest
+            lagSec = nowSec &- Int64(clamping: newest)
+        } else {
+            windowSec = UInt64(clamping: nowSec &- lagSec)
+        }
+        batchMaxSec = nil
+        expire(upTo: windowSec, nowNs, into: &out)
+        windowStartSec = windowSec
+        throttle.flush(into: &out)
+    }
+
+    /// Sends everything that waits, oldest timeout first. At the end of a replay with status Timeout; at shutdown and
+    /// when settings change with its own status.
+    package mutating func flush(asTimeout: Bool, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        while let time = times.first {
+            if let at = heads[time], at >= 0 {
+                var message = remove(entries[Int(at)].key)
+                if asTimeout { message.log.responseStatus = L7ResponseStatus.timeout.rawValue }
+                send(message, nowNs, into: &out)
+            } else {
+                dropFirstTime()
+            }
+        }
+        counts.cached = 0
+        counts.cachedRequestResource = 0
+        throttle.flush(into: &out)
+    }
+
+    private mutating func expire(upTo sec: UInt64, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
+        while let time = times.first, time <= sec {
+            if let at = heads[time], at >= 0 {
+                var message = remove(entries[Int(at)].key)
+                message.log.responseStatus = L7ResponseStatus.timeout.rawValue
+                counts.cached -= 1
+                send(message, nowNs, into: &out)
+            } else {
+                dropFirstTime()
+            }
+        }
+    }
+
+    private mutating func dropFirstTime() {
+        heads[times[0]] = nil
+        times.removeFirst()
+    }
+
+    // MARK: - Joining
+
+    private mutating func join(
+        _ at: Int, _ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
+        into out: inout [L7FlowLog]
+    ) {
+        let start = message.log.base.startTimeNs
+        let waiting = entries[at].message.log.base.startTimeNs
+        if message.needsMerge {
+            entries[at].message.merge(message)
+            if entries[at].message.isRequestEnd && entries[at].message.isResponseEnd {
+                counts.cached -= 1
+                send(remove(key), nowNs, into: &out)
+            }
+            return
+        }
+        switch (entries[at].message.type, message.type) {
+        case (.request, .response) where start > waiting:
+            var request = remove(key)
+            request.merge(message)
+            counts.merge &+= 1
+            counts.cached -= 1
+            send(request, nowNs, into: &out)
+        case (.response, .request) where waiting > start:
+            let response = remove(key)
+            var request = message
+            request.merge(response)
+            counts.merge &+= 1
+            counts.cached -= 1
+            send(request, nowNs, into: &out)
+        default:
+            // Same kind twice, wrong order or equal times: the older one leaves.
+            if waiting > start {
+                send(message, nowNs, into: &out)
+            } else {
+                send(remove(key), nowNs, into: &out)
+                link(key, message, timeoutSec)
+            }
+        }
+    }
+
+    private mutating func insert(
+        _ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64, into out: inout [L7FlowLog]
+    ) {
+        // A late duplicate of a finished stream.
+        if message.needsMerge, message.isRequestEnd || message.isResponseEnd { return }
+        if index.count >= settings.maxEntries {
+            counts.overLimit &+= 1
+            while let time = times.first {
+                if let at = heads[time], at >= 0 {
+                    // The new one is lost, and the gauge stays (trap).
+                    send(remove(entries[Int(at)].key), nowNs, into: &out)
+                    return
+                }
+                dropFirstTime()
+            }
+            return
+        }
+        counts.cached += 1
+        link(key, message, timeoutSec)
+    }
+
+    private static func key(_ message: borrowing L7Message) -> Key {
+        let base = message.log.base
+        if message.isFromEBPF {
+            let capSeq = max(base.syscallCapSeq0, base.syscallCapSeq1) &+ (message.type == .request ? 1 : 0)
+            return Key(
+                flowID: base.flowID,
+                low: low(message.l7Protocol, message.hasSessionID ? UInt64(message.sessionID) : capSeq))
+        }
+        return Key(flowID: base.flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
+    }
+
+    /// eBPF: protocol above the session id or capture sequence; gRPC and Triple count as HTTP/2.
+    private static func low(_ proto: L7Protocol, _ number: UInt64) -> UInt64 {
+        let shown = proto == .grpc || proto == .triple ? L7Protocol.http2 : proto
+        return UInt64(shown.rawValue) << 32 | number
+    }
+
+    // MARK: - Entries
+
+    private mutating func link(_ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64) {
+        counts.cachedRequestResource += Int64(message.log.requestResource.utf8.count)
+        var entry = Entry(key: key, message: message, timeoutSec: timeoutSec)
+        let head = heads[timeoutSec] ?? -1
+        if heads[timeoutSec] == nil { insertTime(timeoutSec) }
+        entry.older = head
+        let at: Int32
+        if let reused = unused.popLast() {
+            at = reused
+            entries[Int(at)] = entry
+        } else {
+            at = Int32(truncatingIfNeeded: entries.count)
+            entries.append(entry)
+        }
+        if head >= 0 { entries[Int(head)].newer = at }
+        heads[timeoutSec] = at
+        index[key] = at
+    }
+
+    private mutating func insertTime(_ time: UInt64) {
+        var at = times.count
+        while at > 0, times[at - 1] > time { at -= 1 }
+        times.insert(time, at: at)
+    }
+
+    private mutating func remove(_ key: Key) -> L7Message {
+        guard let at = index.removeValue(forKey: key) else { return L7Message() }
+        var message = L7Message()
+        swap(&message, &entries[Int(at)].message)
+        let entry = (
+            newer: entries[Int(at)].newer, older: entries[Int(at)].older, timeoutSec: entries[Int(at)].timeoutSec
+        )
+        if entry.newer >= 0 {
+            entries[Int(entry.newer)].older = entry.older
+        } else {
+            heads[entry.timeoutSec] = entry.older
+        }
+        if entry.older >= 0 { entries[Int(entry.older)].newer = entry.newer }
+        unused.append(at)
+        counts.cachedRequestResource -= Int64(message.log.requestResource.utf8.count)
+        return message
+    }
+
+    private mutating func send(_ message: consuming L7Message, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
+        if message.skipSend || message.isOnBlacklist { return }
+        throttle.offer(message.standalone(), nowNs: nowNs, into: &out)
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import Model
+
+/// Looking at payload text through spans. Offsets count from the start of the span; every call accepts any offsets.
+extension RawSpan {
+    /// Text of a range, clamped to the span; bytes that are no UTF-8 become U+FFFD.
+    @inline(__always)
+    func text(_ range: Range<Int>) -> String {
+        let lower = min(max(range.lowerBound, 0), byteCount)
+        let upper = min(max(range.upperBound, lower), byteCount)
+        return extracting(lower..<upper).withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// First occurrence of a byte in `from..<to`.
+    @inline(__always)
+    func firstIndex(of byte: UInt8, from: Int, to: Int) -> Int? {
+        let end = min(to, byteCount)
+        guard from >= 0, from < end else { return nil }
+        return unsafe withUnsafeBytes { all -> Int? in
+            guard let base = all.baseAddress, let hit = unsafe memchr(base + from, Int32(byte), end - from) else {
+                return nil
+            }
+            return unsafe UnsafeRawPointer(hit) - base
+        }
+    }
+
+    /// Offset of the next CR LF at or behind `from`.
+    func crlf(from: Int) -> Int? {
+        var at = from
+        while let cr = firstIndex(of: 13, from: at, to: byteCount) {
+            guard cr &+ 1 < byteCount else { return nil }
+            if u8(at: cr &+ 1) == 10 { return cr }
+            at = cr &+ 1
+        }
+        return nil
+    }
+
+    func hasPrefix(_ text: StaticString, at offset: Int = 0) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard offset >= 0, count <= byteCount &- offset else { return false }
+        return unsafe withUnsafeBytes { all in
+            guard let base = all.baseAddress else { return count == 0 }
+            return unsafe memcmp(base + offset, text.utf8Start, count) == 0
+        }
+    }
+
+    /// Equality of a range with lower-case ASCII text, ignoring the case of the range.
+    func equalsIgnoringCase(_ range: Range<Int>, _ lower: some StringProtocol) -> Bool {
+        guard range.lowerBound >= 0, range.upperBound <= byteCount, range.count == lower.utf8.count else {
+            return false
+        }
+        var at = range.lowerBound
+        for byte in lower.utf8 {
+            if asciiLower(u8(at: at)) != byte { return false }
+            at &+= 1
+        }
+        return true
+    }
+
+    func isASCII(_ range: Range<Int>) -> Bool {
+        guard range.lowerBound >= 0, range.upperBound <= byteCount else { return false }
+        var at = range.lowerBound
+        while at < range.upperBound {
+            if u8(at: at) >= 128 { return false }
+            at &+= 1
+        }
+        return true
+    }
+
+    /// Little-endian 24-bit number.
+    @inline(__always)
+    func le24(at offset: Int) -> Int {
+        Int(u8(at: offset)) | Int(u8(at: offset &+ 1)) << 8 | Int(u8(at: offset &+ 2)) << 16
+    }
+
+    /// The range without ASCII white space at its ends.
+    func trimmedRange(_ range: Range<Int>) -> Range<Int> {
+        var lower = max(range.lowerBound, 0)
+        var upper = min(range.upperBound, byteCount)
+        while lower < upper, isASCIISpace(u8(at: lower)) { lower &+= 1 }
+        while upper > lower, isASCIISpace(u8(at: upper &- 1)) { upper &-= 1 }
+        return lower..<max(lower, upper)
+    }
+}
+
+@inline(__always)
+func asciiLower(_ byte: UInt8) -> UInt8 { byte >= 65 && byte <= 90 ? byte | 32 : byte }
+
+@inline(__always)
+func asciiUpper(_ byte: UInt8) -> UInt8 { byte >= 97 && byte <= 122 ? byte & 0xdf : byte }
+
+@inline(__always)
+func isASCIISpace(_ byte: UInt8) -> Bool { byte == 32 || byte >= 9 && byte <= 13 }
+
+@inline(__always)
+func isASCIILetter(_ byte: UInt8) -> Bool { (byte | 32) >= 97 && (byte | 32) <= 122 }
+
+@inline(__always)
+func isASCIIDigit(_ byte: UInt8) -> Bool { byte >= 48 && byte <= 57 }
+
+func asciiLowerCased(_ text: String) -> String { String(decoding: text.utf8.map(asciiLower), as: UTF8.self) }
+
+func asciiUpperCased(_ text: some StringProtocol) -> String {
+    String(decoding: text.utf8.map(asciiUpper), as: UTF8.self)
+}
+
+/// Without ASCII white space at both ends.
+func trimmed(_ text: some StringProtocol) -> Substring {
+    var rest = Substring(text)
+    while let first = rest.utf8.first, isASCIISpace(first) { rest = rest[rest.utf8.index(after: rest.startIndex)...] }
+    while let last = rest.utf8.last, isASCIISpace(last) { rest = rest[..<rest.utf8.index(before: rest.endIndex)] }
+    return rest
+}

@@ -1,0 +1,175 @@
+/// A configured trace or span header and how its value is read. Source: agent-l7.md 11.2.
+package struct TraceName: Sendable, Equatable {
+    enum Format: Sendable, Equatable {
+        case traceparent, skywalking, sw3, uber, b3, b3TraceID, b3SpanID, rpcContext, closed, whole
+    }
+
+    /// Trimmed, lower case, only the part before a dot.
+    package let name: String
+    let format: Format
+
+    package init(_ configured: String) {
+        let lower = asciiLowerCased(String(trimmed(configured)))
+        name = lower.firstIndex(of: ".").map { String(lower[..<$0]) } ?? lower
+        format =
+            switch name {
+            case "traceparent": .traceparent
+            case "sw8", "sw6": .skywalking
+            case "sw3": .sw3
+            case "uber-trace-id": .uber
+            case "b3": .b3
+            case "x-b3-traceid": .b3TraceID
+            case "x-b3-spanid": .b3SpanID
+            case "new_rpc_trace_context": .rpcContext
+            case "x-tingyun", "cloudwise": .closed
+            default: .whole
+            }
+    }
+
+    /// Trace id in a header value; nil = none.
+    func traceID(in value: String) -> String? {
+        let text = trimmed(value)
+        switch format {
+        case .traceparent: return field(1, of: text, by: 45)
+        case .skywalking: return field(1, of: text, by: 45).map(Self.decoded)
+        case .sw3: return field(7, of: text, by: 124)
+        case .uber: return field(0, of: text, by: 58)
+        case .b3: return field(0, of: text, by: 45)
+        case .rpcContext: return Self.contextValue("tcid", in: text)
+        case .closed: return nil
+        case .b3TraceID, .b3SpanID, .whole: return String(text)
+        }
+    }
+
+    /// Span id in a header value; nil = none.
+    func spanID(in value: String) -> String? {
+        let text = trimmed(value)
+        switch format {
+        case .traceparent: return field(2, of: text, by: 45)
+        case .skywalking:
+            guard let segment = field(2, of: text, by: 45), let span = field(3, of: text, by: 45) else { return nil }
+            return Self.decoded(segment) + "-" + span
+        case .sw3:
+            guard let first = field(0, of: text, by: 124), let second = field(1, of: text, by: 124) else { return nil }
+            return first + "-" + second
+        case .uber: return field(2, of: text, by: 58)
+        case .b3: return field(1, of: text, by: 45)
+        case .rpcContext: return Self.contextValue("spid", in: text)
+        case .closed: return nil
+        case .b3TraceID, .b3SpanID, .whole: return String(text)
+        }
+    }
+
+    private func field(_ number: Int, of text: Substring, by separator: UInt8) -> String? {
+        let bytes = text.utf8
+        var start = bytes.startIndex
+        var at = 0
+        while true {
+            let end = bytes[start...].firstIndex(of: separator) ?? bytes.endIndex
+            if at == number { return String(text[start..<end]) }
+            guard end < bytes.endIndex else { return nil }
+            start = bytes.index(after: end)
+            at += 1
+        }
+    }
+
+    /// `key=value&`: a value that no `&` ends does not count.
+    private static func contextValue(_ key: String, in text: Substring) -> String? {
+        let parts = text.split(separator: "&", omittingEmptySubsequences: false)
+        for part in parts.dropLast() {
+            guard let equal = part.firstIndex(of: "="), part[..<equal] == key else { continue }
+            return String(part[part.index(after: equal)...])
+        }
+        return nil
+    }
+
+    /// Base64 text decoded, or the text itself if it is no base64 of UTF-8.
+    private static func decoded(_ text: String) -> String {
+        guard let bytes = base64Decoded(text), let plain = String(validating: bytes, as: UTF8.self) else { return text }
+        return plain
+    }
+}
+
+/// Strict RFC 4648 base64 with padding; nil when the text is not exactly that.
+func base64Decoded(_ text: String) -> [UInt8]? {
+    let bytes = Array(text.utf8)
+    guard !bytes.isEmpty, bytes.count % 4 == 0 else { return nil }
+    var out: [UInt8] = []
+    out.reserveCapacity(bytes.count / 4 * 3)
+    for at in stride(from: 0, to: bytes.count, by: 4) {
+        var word: UInt32 = 0
+        var padding = 0
+        for (position, byte) in bytes[at..<at + 4].enumerated() {
+            let value: UInt32
+            switch byte {
+            case 65...90: value = UInt32(byte) - 65
+            case 97...122: value = UInt32(byte) - 71
+            case 48...57: value = UInt32(byte) + 4
+            case 43: value = 62
+            case 47: value = 63
+            case 61 where at + 4 == bytes.count && position >= 2:
+                padding += 1
+                word <<= 6
+                continue
+            default: return nil
+            }
+            guard padding == 0 else { return nil }
+            word = word << 6 | value
+        }
+        // Bits behind the last byte must be zero.
+        if padding == 1, word & 0xff != 0 { return nil }
+        if padding == 2, word & 0xffff != 0 { return nil }
+        out.append(UInt8(truncatingIfNeeded: word >> 16))
+        if padding < 2 { out.append(UInt8(truncatingIfNeeded: word >> 8)) }
+        if padding < 1 { out.append(UInt8(truncatingIfNeeded: word)) }
+    }
+    return out
+}
+
+/// Trace ids, span id and the like found in one message; smaller priority wins. Source: agent-l7.md 11.1.
+struct TagCollector {
+    private var traceIDs: [(priority: UInt8, value: String)] = []
+    private var spanPriority: UInt8 = .max
+    private(set) var spanID = ""
+    private var requestIDPriority: UInt8 = .max
+    private(set) var xRequestID = ""
+    private var clientPriority: UInt8 = .max
+    private(set) var clientIP = ""
+
+    static func builtIn(_ index: Int) -> UInt8 { UInt8(clamping: 128 + index) }
+
+    mutating func addTrace(_ value: String, priority: UInt8, several: Bool) {
+        guard !value.isEmpty else { return }
+        if !several, traceIDs.contains(where: { $0.priority <= priority }) { return }
+        let at = traceIDs.firstIndex { $0.priority > priority } ?? traceIDs.endIndex
+        traceIDs.insert((priority, value), at: at)
+    }
+
+    mutating func setSpan(_ value: String, priority: UInt8) {
+        guard !value.isEmpty, priority < spanPriority else { return }
+        spanPriority = priority
+        spanID = value
+    }
+
+    mutating func setXRequestID(_ value: String, priority: UInt8) {
+        guard priority < requestIDPriority else { return }
+        requestIDPriority = priority
+        xRequestID = value
+    }
+
+    mutating func setClientIP(_ value: String, priority: UInt8) {
+        guard priority < clientPriority else { return }
+        clientPriority = priority
+        clientIP = value
+    }
+
+    /// Every distinct trace id in order of priority (HTTP family, MySQL without the distinction).
+    func allTraceIDs(distinct: Bool) -> [String] {
+        var out: [String] = []
+        for (_, value) in traceIDs where !distinct || !out.contains(value) { out.append(value) }
+        return out
+    }
+
+    /// The first three distinct trace ids.
+    var firstTraceIDs: [String] { Array(allTraceIDs(distinct: true).prefix(3)) }
+}
