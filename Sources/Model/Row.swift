@@ -28,6 +28,12 @@ package protocol RowEncoder {
 
 /// A row of one table of the catalogue.
 package protocol TableRow: Sendable {
+    /// Which family the row's own addresses have: printers leave out the columns of the other one.
+    var isIPv6: Bool { get }
     /// Writes all columns in catalogue order.
     func encode<Encoder: RowEncoder>(into encoder: inout Encoder)
+}
+
+extension TableRow {
+    package var isIPv6: Bool { false }
 }
