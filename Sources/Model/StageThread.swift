@@ -35,6 +35,11 @@ package final class StageThread: @unchecked Sendable {
     package func join() {
         pthread_join(handle, nil)
     }
+
+    /// Nobody will join it: its memory is freed when its body returns.
+    package func detach() {
+        pthread_detach(handle)
+    }
 }
 
 /// What `top -H` shows; failing to set it harms nothing.
