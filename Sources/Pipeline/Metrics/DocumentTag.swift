@@ -1,0 +1,183 @@
+import Model
+
+/// Settings that shape tags. Source: agent-flow.md 14.4.
+struct TagRules: BitwiseCopyable, Sendable {
+    var agentID: UInt16
+    var globalThreadID: UInt8
+    var isStandalone: Bool
+    var inactiveIPAggregation: Bool
+    var inactiveServerPortAggregation: Bool
+
+    init(_ identity: MetricsIdentity, _ settings: FlowMetricsSettings) {
+        agentID = identity.agentID
+        globalThreadID = identity.dispatcherID &+ 1
+        isStandalone = identity.isStandalone
+        inactiveIPAggregation = settings.inactiveIPAggregation
+        inactiveServerPortAggregation = settings.inactiveServerPortAggregation
+    }
+}
+
+enum FlowEnd {
+    case src, dst
+}
+
+/// The tag of one document before it is written out: plain bytes, enough to find the document it merges into.
+struct DocumentTag: BitwiseCopyable {
+    var ip = IPAddress()
+    var ip1 = IPAddress()
+    var mac: UInt64 = 0
+    var mac1: UInt64 = 0
+    var tapPort: UInt64
+    var epc: Int32 = 0
+    var epc1: Int32 = 0
+    var gpid: UInt32 = 0
+    var gpid1: UInt32 = 0
+    var tapType: UInt16
+    var serverPort: UInt16 = 0
+    var direction: UInt8
+    var proto: UInt8
+    var isEdge: Bool
+    /// The MAC bit is set though the address may be zero.
+    var hasMac = false
+
+    static let internetEpc: Int32 = -2
+
+    /// One end of a flow. `isReversed`: an L7 message against the flow's direction. Source: agent-flow.md 14.4, 15.
+    @inline(__always)
+    static func single(
+        _ flow: UnsafePointer<MiniFlow>, _ end: FlowEnd, isActive: Bool, isReversed: Bool, _ rules: TagRules
+    ) -> DocumentTag {
+        let isSrc = end == .src
+        let seen = isSrc ? flow.pointee.srcDirection : flow.pointee.dstDirection
+        var tag = DocumentTag(flow, direction: seen, isReversed: isReversed, isEdge: false)
+        let isOTel = flow.pointee.signalSource == SignalSource.otel.rawValue
+        let epc = isSrc ? flow.pointee.epcSrc : flow.pointee.epcDst
+        let realIP = isSrc ? flow.pointee.realIPSrc : flow.pointee.realIPDst
+        let isShown: Bool
+        if rules.isStandalone {
+            isShown = true
+        } else if rules.inactiveIPAggregation {
+            isShown = isActive
+        } else {
+            isShown = !isSrc || epc != internetEpc || isOTel
+        }
+        if isShown { tag.ip = realIP }
+        tag.epc = wireEpc(epc, isOTel)
+        tag.gpid = isSrc ? flow.pointee.gpidSrc : flow.pointee.gpidDst
+        if (isSrc ? flow.pointee.isVipInterfaceSrc : flow.pointee.isVipInterfaceDst)
+            || seen == TapSide.local.rawValue
+        {
+            tag.mac = isSrc ? flow.pointee.macSrc : flow.pointee.macDst
+            tag.hasMac = true
+        }
+        // The port belongs to the serving end, which for a reversed message is the source.
+        if isSrc == isReversed, !ignoresPort(flow, rules) {
+            tag.serverPort = isSrc ? flow.pointee.realPortSrc : flow.pointee.realPortDst
+        }
+        return tag
+    }
+
+    /// Both ends of a flow. - Parameter direction: the known end's, or none, or app.
+    @inline(__always)
+    static func edge(
+        _ flow: UnsafePointer<MiniFlow>, direction: UInt8, isActiveSrc: Bool, isActiveDst: Bool, isReversed: Bool,
+        _ rules: TagRules
+    ) -> DocumentTag {
+        var tag = DocumentTag(flow, direction: direction, isReversed: isReversed, isEdge: true)
+        let isOTel = flow.pointee.signalSource == SignalSource.otel.rawValue
+        let isSrcShown: Bool
+        let isDstShown: Bool
+        if rules.isStandalone {
+            (isSrcShown, isDstShown) = (true, true)
+        } else if rules.inactiveIPAggregation {
+            (isSrcShown, isDstShown) = (isActiveSrc, isActiveDst)
+        } else {
+            (isSrcShown, isDstShown) = (flow.pointee.epcSrc != internetEpc || isOTel, true)
+        }
+        if isSrcShown { tag.ip = flow.pointee.realIPSrc }
+        if isDstShown { tag.ip1 = flow.pointee.realIPDst }
+        tag.epc = wireEpc(flow.pointee.epcSrc, isOTel)
+        tag.epc1 = wireEpc(flow.pointee.epcDst, isOTel)
+        tag.gpid = flow.pointee.gpidSrc
+        tag.gpid1 = flow.pointee.gpidDst
+        let isLocal = direction == TapSide.local.rawValue
+        if isLocal || flow.pointee.isVipInterfaceSrc { tag.mac = flow.pointee.macSrc }
+        if isLocal || flow.pointee.isVipInterfaceDst { tag.mac1 = flow.pointee.macDst }
+        tag.hasMac = tag.mac | tag.mac1 != 0
+        if !ignoresPort(flow, rules) {
+            tag.serverPort = isReversed ? flow.pointee.realPortSrc : flow.pointee.realPortDst
+        }
+        if isReversed {
+            swap(&tag.ip, &tag.ip1)
+            swap(&tag.mac, &tag.mac1)
+            swap(&tag.epc, &tag.epc1)
+            swap(&tag.gpid, &tag.gpid1)
+        }
+        return tag
+    }
+
+    @inline(__always)
+    private init(_ flow: UnsafePointer<MiniFlow>, direction: UInt8, isReversed: Bool, isEdge: Bool) {
+        tapPort = flow.pointee.tapPort
+        tapType = flow.pointee.tapType
+        proto = flow.pointee.proto
+        self.direction = isReversed ? (TapSide(rawValue: direction)?.reversed.rawValue ?? direction) : direction
+        self.isEdge = isEdge
+    }
+
+    @inline(__always)
+    private static func wireEpc(_ epc: Int32, _ isOTel: Bool) -> Int32 {
+        let short = Int32(Int16(truncatingIfNeeded: epc))
+        return isOTel && short < 0 ? 0 : short
+    }
+
+    @inline(__always)
+    private static func ignoresPort(_ flow: UnsafePointer<MiniFlow>, _ rules: TagRules) -> Bool {
+        let proto = flow.pointee.proto
+        if proto != IPProtocol.tcp, proto != IPProtocol.udp { return true }
+        return rules.inactiveServerPortAggregation && !flow.pointee.isActiveService
+    }
+
+    /// Bits as they go on the wire. Source: agent-flow.md 14.3.
+    func code(isApp: Bool) -> UInt64 {
+        var code = DocumentCode.vtapID | DocumentCode.proto | DocumentCode.serverPort | DocumentCode.tapType
+        if isEdge {
+            code |= DocumentCode.ipPath | DocumentCode.l3EpcPath | DocumentCode.gpidPath
+            code |= DocumentCode.tapSide | DocumentCode.tapPort
+            if hasMac { code |= DocumentCode.macPath }
+        } else {
+            code |= DocumentCode.ip | DocumentCode.l3EpcID | DocumentCode.gpid | DocumentCode.direction
+            if hasMac { code |= DocumentCode.mac }
+        }
+        return isApp ? code | DocumentCode.l7Protocol : code
+    }
+
+    /// Writes the tag of a new document.
+    @inline(__always)
+    func write(
+        to tag: inout MiniTag, _ flow: UnsafePointer<MiniFlow>, _ app: AppFacts, _ rules: TagRules
+    ) {
+        tag.code = code(isApp: app.isApp)
+        tag.field.ip = ip
+        tag.field.ip1 = ip1
+        tag.field.mac = mac
+        tag.field.mac1 = mac1
+        tag.field.tapPort = tapPort
+        tag.field.l3EpcID = epc
+        tag.field.l3EpcID1 = epc1
+        tag.field.gpid = gpid
+        tag.field.gpid1 = gpid1
+        tag.field.podID = flow.pointee.podID
+        tag.field.globalThreadID = UInt32(rules.globalThreadID)
+        tag.field.vtapID = UInt32(rules.agentID)
+        tag.field.serverPort = serverPort
+        tag.field.tapType = tapType
+        tag.field.isIPv6 = flow.pointee.isIPv6
+        tag.field.direction = direction
+        tag.field.tapSide = direction
+        tag.field.proto = proto
+        tag.field.l7Protocol = app.l7Protocol
+        tag.field.signalSource = flow.pointee.signalSource
+        tag.field.bizType = app.bizType
+    }
+}

@@ -1,0 +1,327 @@
+import CLinux
+package import Model
+
+/// Since the last `take`. Source: agent-flow.md 17.
+package struct FlowAggrCounters: Sendable, Equatable {
+    package var dropBeforeWindow: UInt64 = 0
+    package var out: UInt64 = 0
+    package var dropInThrottle: UInt64 = 0
+    package var stashTotalLength: UInt64 = 0
+    package var stashTotalCapacity: UInt64 = 0
+    package var heartbeatAggregated: UInt64 = 0
+    package var heartbeatCached: UInt64 = 0
+    /// Records that left on their own because the stash was full.
+    package var sentUnmerged: UInt64 = 0
+
+    package init() {}
+}
+
+/// Merges the second records of each flow into one log a minute, counted from the flow's own start second.
+///
+/// Logs come out in batches: of a flow that ended at once, of the others when the window passes their minute. The
+/// order is that of the input and of first appearance within a slot. Source: agent-flow.md 16.
+package struct FlowAggr: ~Copyable {
+    private struct SlotList {
+        var head: Int32 = -1
+        var tail: Int32 = -1
+    }
+
+    package static let batchSize = 1024
+
+    private let settings: FlowLogSettings
+    private let keepsAllNetworks: Bool
+    private let slotCount: Int
+    private var slots: [SlotList]
+    private var slotHead = 0
+    /// Seconds since 1970 of the first slot; 0 before the first record.
+    private var slotStart: UInt32 = 0
+    private var nowSeconds: UInt32 = 0
+
+    private var positions = PositionTable()
+    private var pool = FlowPool()
+    private var healthChecks = HealthCheckStash()
+    private var throttle: FlowThrottle?
+    private var droppedTaken: UInt64 = 0
+    private var counters = FlowAggrCounters()
+
+    private var batch: [TaggedFlow] = []
+    private var ready: [[TaggedFlow]] = []
+
+    package init(settings: FlowLogSettings, delays: MetricsDelays) {
+        self.settings = settings
+        keepsAllNetworks = settings.captureNetworkTypes.contains(0)
+        slotCount = Int(delays.flowAggrSlots)
+        slots = Array(repeating: SlotList(), count: slotCount)
+        throttle = settings.throttlePerSecond.map { FlowThrottle(perSecond: $0, seed: settings.throttleSeed) }
+    }
+
+    deinit {
+        for slot in slots {
+            var number = slot.head
+            while number >= 0 {
+                let node = pool[number]
+                number = node.pointee.next
+                node.deinitialize(count: 1)
+            }
+        }
+    }
+
+    package var hasReady: Bool { !ready.isEmpty }
+
+    /// Full batches of logs, in order. - Parameter partial: the batch being filled too.
+    package mutating func takeReady(partial: Bool) -> [[TaggedFlow]] {
+        if partial, !batch.isEmpty {
+            ready.append(batch)
+            batch = []
+        }
+        defer { ready = [] }
+        return ready
+    }
+
+    /// One record of the flow table; records of other signals than packets are not for logs.
+    package mutating func handle(_ flow: borrowing TaggedFlow) {
+        withUnsafePointer(to: flow) { add($0, hash: FlowAggr.hash($0)) }
+    }
+
+    /// A group of records, with their nodes asked for ahead. - Parameter count: at most `FlowMetering.groupSize`.
+    @inline(__always)
+    mutating func handle(_ flows: UnsafePointer<TaggedFlow>, count: Int) {
+        for index in 0..<count { dft_prefetch(positions.home(of: FlowAggr.hash(flows + index))) }
+        for index in 0..<count {
+            let position = positions.likelyPosition(FlowAggr.hash(flows + index))
+            if position >= 0 { prefetchNode(UnsafeRawPointer(pool[Int32(truncatingIfNeeded: position)])) }
+        }
+        for index in 0..<count { add(flows + index, hash: FlowAggr.hash(flows + index)) }
+    }
+
+    /// Lets the window and the throttle's bucket move on without input.
+    package mutating func tick(seconds: UInt32) {
+        nowSeconds = max(nowSeconds, seconds)
+        if slotStart > 0 { moveWindow(to: seconds) }
+        flushThrottle()
+    }
+
+    /// Sends everything: the end of a replay.
+    package mutating func flushAll() {
+        if slotStart > 0 {
+            for _ in 0..<slotCount { flushFrontSlot() }
+        }
+        flushHealthChecks(before: .max)
+        guard var rest = throttle else { return }
+        emit(rest.take())
+        throttle = rest
+    }
+
+    package mutating func takeCounters() -> FlowAggrCounters {
+        defer { counters = FlowAggrCounters() }
+        let dropped = throttle?.dropped ?? 0
+        counters.dropInThrottle = dropped - droppedTaken
+        droppedTaken = dropped
+        counters.stashTotalLength = UInt64(pool.count)
+        counters.stashTotalCapacity = UInt64(pool.capacity)
+        counters.heartbeatCached = UInt64(healthChecks.count)
+        return counters
+    }
+
+    /// Start of the flow's own minute that a record belongs to, seconds since 1970.
+    @inline(__always)
+    static func flowTime(_ flow: UnsafePointer<TaggedFlow>) -> UInt32 {
+        let stat = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
+        let second = UInt32(truncatingIfNeeded: flow.pointee.startTimeNs / 1_000_000_000 % 60)
+        guard stat >= second else { return second }
+        return (stat &- second) / 60 &* 60 &+ second
+    }
+
+    @inline(__always)
+    static func hash(_ flow: UnsafePointer<TaggedFlow>) -> UInt64 { hash(flow.pointee.flowID) }
+
+    @inline(__always)
+    private static func hash(_ flowID: UInt64) -> UInt64 { MetricsHash.mix(flowID, MetricsHash.k1) }
+
+    /// Both peers and the facts behind them, which every merge touches.
+    @inline(__always)
+    private func prefetchNode(_ node: UnsafeRawPointer) {
+        dft_prefetch(node)
+        dft_prefetch(node + 64)
+        dft_prefetch(node + 128)
+        dft_prefetch(node + 192)
+        dft_prefetch(node + 256)
+        dft_prefetch(node + 320)
+        dft_prefetch(node + 576)
+    }
+
+    @inline(__always)
+    private func isKept(_ flow: UnsafePointer<TaggedFlow>) -> Bool {
+        guard flow.pointee.signalSource == SignalSource.packet.rawValue else { return false }
+        if !settings.ignoredObservationPoints.isEmpty,
+            settings.ignoredObservationPoints.contains(flow.pointee.tapSide)
+        {
+            return false
+        }
+        return keepsAllNetworks || settings.captureNetworkTypes.contains(Int(flow.pointee.key.tapType))
+    }
+
+    mutating func add(_ flow: UnsafePointer<TaggedFlow>, hash: UInt64) {
+        guard isKept(flow) else { return }
+        let stat = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
+        if stat > nowSeconds {
+            nowSeconds = stat
+            flushThrottle()
+        }
+        let flowTime = FlowAggr.flowTime(flow)
+        if flowTime < slotStart {
+            counters.dropBeforeWindow &+= 1
+            return
+        }
+        moveWindow(to: flowTime)
+        let found = positions.find(hash) { [flowID = flow.pointee.flowID] in
+            let node = pool[Int32(truncatingIfNeeded: $0)]
+            return node.pointee.flowID == flowID && node.pointee.flowTime == flowTime
+        }
+        if let found {
+            merge(flow, into: Int32(truncatingIfNeeded: found), hash: hash)
+        } else if flow.pointee.closeType != CloseType.forcedReport.rawValue {
+            var copy = flow.pointee
+            sendOrAggregate(&copy, flowTime: flowTime, wasStored: false)
+        } else if pool.count < settings.maxEntries {
+            store(flow, hash: hash, flowTime: flowTime)
+        } else {
+            counters.sentUnmerged &+= 1
+            var copy = flow.pointee
+            send(&copy, flowTime: flowTime)
+        }
+    }
+
+    @inline(__always)
+    private mutating func merge(_ flow: UnsafePointer<TaggedFlow>, into number: Int32, hash: UInt64) {
+        let node = pool[number]
+        let stored = node.pointer(to: \.flow).unsafelyUnwrapped
+        if stored.pointee.isReversed != flow.pointee.isReversed { TaggedFlow.reverse(stored) }
+        TaggedFlow.merge(into: stored, flow)
+        guard stored.pointee.closeType != CloseType.forcedReport.rawValue else { return }
+        let flowTime = node.pointee.flowTime
+        unlink(number, flowTime)
+        removePosition(number, hash: hash)
+        sendOrAggregate(&stored.pointee, flowTime: flowTime, wasStored: true)
+        release(number)
+    }
+
+    private mutating func store(_ flow: UnsafePointer<TaggedFlow>, hash: UInt64, flowTime: UInt32) {
+        let number = pool.take()
+        let slot = ringPosition(flowTime)
+        let tail = slots[slot].tail
+        pool[number].initialize(
+            to: FlowNode(
+                flowID: flow.pointee.flowID, flowTime: flowTime, previous: tail, next: -1, flow: flow.pointee))
+        if tail >= 0 { pool[tail].pointee.next = number } else { slots[slot].head = number }
+        slots[slot].tail = number
+        positions.insert(hash, position: Int(number)) {
+            FlowAggr.hash(pool[Int32(truncatingIfNeeded: $0)].pointee.flowID)
+        }
+    }
+
+    private func ringPosition(_ flowTime: UInt32) -> Int {
+        let position = slotHead + Int(flowTime - slotStart)
+        return position >= slotCount ? position - slotCount : position
+    }
+
+    private mutating func unlink(_ number: Int32, _ flowTime: UInt32) {
+        let (previous, next) = (pool[number].pointee.previous, pool[number].pointee.next)
+        let slot = ringPosition(flowTime)
+        if previous >= 0 { pool[previous].pointee.next = next } else { slots[slot].head = next }
+        if next >= 0 { pool[next].pointee.previous = previous } else { slots[slot].tail = previous }
+    }
+
+    private mutating func removePosition(_ number: Int32, hash: UInt64) {
+        positions.remove(hash, position: Int(number)) {
+            FlowAggr.hash(pool[Int32(truncatingIfNeeded: $0)].pointee.flowID)
+        }
+    }
+
+    private mutating func release(_ number: Int32) {
+        pool[number].deinitialize(count: 1)
+        pool.release(number)
+    }
+
+    @inline(__always)
+    private mutating func moveWindow(to flowTime: UInt32) {
+        guard flowTime >= slotStart, flowTime &- slotStart >= UInt32(slotCount) else { return }
+        advanceWindow(to: flowTime)
+    }
+
+    @inline(never)
+    private mutating func advanceWindow(to flowTime: UInt32) {
+        let steps = Int(flowTime - slotStart) - slotCount + 1
+        for _ in 0..<min(steps, slotCount) { flushFrontSlot() }
+        if steps > slotCount { slotStart += UInt32(steps - slotCount) }
+        flushHealthChecks(before: slotStart)
+    }
+
+    private mutating func flushFrontSlot() {
+        var number = slots[slotHead].head
+        let flowTime = slotStart
+        while number >= 0 {
+            let node = pool[number]
+            let next = node.pointee.next
+            removePosition(number, hash: FlowAggr.hash(node.pointee.flowID))
+            send(&node.pointee.flow, flowTime: flowTime)
+            release(number)
+            number = next
+        }
+        slots[slotHead] = SlotList()
+        slotHead = slotHead + 1 == slotCount ? 0 : slotHead + 1
+        slotStart += 1
+    }
+
+    /// Health checks are put together, everything else is sent. Source: agent-flow.md 16.2.
+    private mutating func sendOrAggregate(_ flow: inout TaggedFlow, flowTime: UInt32, wasStored: Bool) {
+        guard settings.aggregatesHealthChecks, flow.closeType == CloseType.tcpFinClientRst.rawValue,
+            healthChecks.count < settings.maxEntries
+        else {
+            return send(&flow, flowTime: flowTime)
+        }
+        if healthChecks.add(flow, flowTime: flowTime, merging: wasStored) { counters.heartbeatAggregated &+= 1 }
+    }
+
+    private mutating func flushHealthChecks(before flowTime: UInt32) {
+        guard healthChecks.count > 0, healthChecks.earliest < flowTime else { return }
+        for (flow, time) in healthChecks.take(before: flowTime) {
+            var flow = flow
+            send(&flow, flowTime: time)
+        }
+    }
+
+    /// Source: agent-flow.md 16.3.
+    private mutating func send(_ flow: inout TaggedFlow, flowTime: UInt32) {
+        flow.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
+        if !flow.isNewFlow { flow.startTimeNs = flow.flowStatTimeNs }
+        if flow.closeType == CloseType.forcedReport.rawValue {
+            flow.endTimeNs = (flow.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
+        }
+        counters.out &+= 1
+        if throttle != nil {
+            throttle?.add(flow)
+        } else {
+            append(flow)
+        }
+    }
+
+    private mutating func flushThrottle() {
+        guard throttle != nil, throttle?.advance(to: nowSeconds) == true else { return }
+        if let taken = throttle?.take() { emit(taken) }
+    }
+
+    private mutating func emit(_ flows: [TaggedFlow]) {
+        for flow in flows { append(flow) }
+    }
+
+    @inline(__always)
+    private mutating func append(_ flow: TaggedFlow) {
+        if batch.capacity < Self.batchSize { batch.reserveCapacity(Self.batchSize) }
+        batch.append(flow)
+        if batch.count == Self.batchSize {
+            ready.append(batch)
+            batch = []
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import CLinux
+import Model
+
+/// The two L4 generators over one pass of flow records: the key is made once, and memory is asked for ahead.
+///
+/// The tables are larger than the caches, so records are taken in groups: first all hashes, then all table slots, then
+/// all entries, then the work.
+struct FlowMetering: ~Copyable {
+    private struct Prepared: BitwiseCopyable {
+        var key: QuadrupleKey
+        var hash: UInt64
+        var seconds: UInt32
+    }
+
+    static var groupSize: Int { 16 }
+
+    private let hasSecond: Bool
+    private var second: QuadrupleGenerator
+    private var minute: QuadrupleGenerator
+    private let prepared: UnsafeMutablePointer<Prepared>
+
+    init(_ settings: MetricsSettings) {
+        hasSecond = settings.metrics.secondMetrics
+        second = .perSecond(settings.delays, settings.metrics)
+        minute = .perMinute(settings.delays, settings.metrics)
+        prepared = .allocate(capacity: Self.groupSize)
+    }
+
+    deinit { prepared.deallocate() }
+
+    /// - Parameter count: at most `groupSize`.
+    @inline(__always)
+    mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
+        _ flows: UnsafePointer<TaggedFlow>, count: Int, second secondSink: inout Second, minute minuteSink: inout Minute
+    ) {
+        for index in 0..<count {
+            let flow = flows + index
+            let key = QuadrupleKey(flow)
+            let hash = key.hash
+            let seconds = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
+            prepared[index] = Prepared(key: key, hash: hash, seconds: seconds)
+            if hasSecond { dft_prefetch(second.prefetchTable(hash, seconds: seconds)) }
+            dft_prefetch(minute.prefetchTable(hash, seconds: seconds))
+        }
+        for index in 0..<count {
+            let (hash, seconds) = (prepared[index].hash, prepared[index].seconds)
+            if hasSecond, let entry = second.prefetchEntry(hash, seconds: seconds) { prefetchEntry(entry) }
+            if let entry = minute.prefetchEntry(hash, seconds: seconds) { prefetchEntry(entry) }
+        }
+        if hasSecond {
+            for index in 0..<count {
+                second.add(flows + index, prepared[index].key, hash: prepared[index].hash, into: &secondSink)
+            }
+        }
+        for index in 0..<count {
+            minute.add(flows + index, prepared[index].key, hash: prepared[index].hash, into: &minuteSink)
+        }
+    }
+
+    mutating func tick<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
+        seconds: UInt32, second secondSink: inout Second, minute minuteSink: inout Minute
+    ) {
+        if hasSecond { second.tick(seconds: seconds, into: &secondSink) }
+        minute.tick(seconds: seconds, into: &minuteSink)
+    }
+
+    mutating func flushAll<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
+        second secondSink: inout Second, minute minuteSink: inout Minute
+    ) {
+        if hasSecond { second.flushAll(into: &secondSink) }
+        minute.flushAll(into: &minuteSink)
+    }
+
+    mutating func takeCounters() -> (second: GeneratorCounters, minute: GeneratorCounters) {
+        (second.takeCounters(), minute.takeCounters())
+    }
+
+    /// The key and the traffic counters, which every merge touches.
+    @inline(__always)
+    private func prefetchEntry(_ entry: UnsafeRawPointer) {
+        dft_prefetch(entry)
+        dft_prefetch(entry + 192)
+        dft_prefetch(entry + 256)
+    }
+}

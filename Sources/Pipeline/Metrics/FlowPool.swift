@@ -1,0 +1,52 @@
+import Model
+
+/// A flow record that waits for the end of its minute, linked with the others of its window slot.
+struct FlowNode {
+    /// Of `flow`, near the head of the node for comparisons.
+    var flowID: UInt64
+    /// Start of the flow's own minute, seconds since 1970.
+    var flowTime: UInt32
+    /// Neighbours in the slot as node numbers; -1 = none.
+    var previous: Int32
+    var next: Int32
+    var flow: TaggedFlow
+}
+
+/// Nodes at fixed addresses; freed ones are used again first, while they are still in the cache.
+struct FlowPool: ~Copyable {
+    private static var blockShift: Int { 8 }
+
+    private var blocks: [UnsafeMutablePointer<FlowNode>] = []
+    private var free: [Int32] = []
+    private var used: Int32 = 0
+    private(set) var count = 0
+
+    var capacity: Int { blocks.count << Self.blockShift }
+
+    deinit {
+        // The owner has taken every flow out; what remains are raw blocks.
+        for block in blocks { block.deallocate() }
+    }
+
+    @inline(__always)
+    subscript(_ number: Int32) -> UnsafeMutablePointer<FlowNode> {
+        let number = Int(number)
+        return blocks.withUnsafeBufferPointer { $0[number >> Self.blockShift] }
+            + (number & ((1 << Self.blockShift) &- 1))
+    }
+
+    /// A node whose memory is not initialised.
+    mutating func take() -> Int32 {
+        count += 1
+        if let number = free.popLast() { return number }
+        if Int(used) == capacity { blocks.append(.allocate(capacity: 1 << Self.blockShift)) }
+        used += 1
+        return used - 1
+    }
+
+    /// Gives back a node whose flow was moved out.
+    mutating func release(_ number: Int32) {
+        count -= 1
+        free.append(number)
+    }
+}

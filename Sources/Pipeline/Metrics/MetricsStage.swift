@@ -1,0 +1,134 @@
+import CLinux
+package import Model
+
+/// Everything behind the flow table in one thread: quadruples, documents, minute logs.
+///
+/// For replays and tests: the clock is the records' own and that of `tick`, the order of output is the same in every
+/// run. Not safe for several threads; `MetricsThreads` is the live form. Source: agent-flow.md 1, 13-16.
+package final class MetricsStage {
+    package let settings: MetricsSettings
+    private let sink: any RecordSink
+    private var metering: FlowMetering
+    private var secondCollector: Collector
+    private var minuteCollector: Collector
+    private var secondApp: L7QuadrupleGenerator
+    private var minuteApp: L7QuadrupleGenerator
+    private var secondAppCollector: L7Collector
+    private var minuteAppCollector: L7Collector
+    private var aggregator: FlowAggr
+
+    package init(settings: MetricsSettings = MetricsSettings(), sink: any RecordSink) {
+        self.settings = settings
+        self.sink = sink
+        let delays = settings.delays
+        metering = FlowMetering(settings)
+        secondCollector = Collector(
+            slotSeconds: 1, delay: delays.secondCollector, settings: settings.metrics, identity: settings.identity)
+        minuteCollector = Collector(
+            slotSeconds: 60, delay: delays.minuteCollector, settings: settings.metrics, identity: settings.identity)
+        secondApp = .perSecond(delays, settings.metrics)
+        minuteApp = .perMinute(delays, settings.metrics)
+        secondAppCollector = L7Collector(
+            slotSeconds: 1, delay: delays.secondCollector, settings: settings.metrics, identity: settings.identity)
+        minuteAppCollector = L7Collector(
+            slotSeconds: 60, delay: delays.minuteCollector, settings: settings.metrics, identity: settings.identity)
+        aggregator = FlowAggr(settings: settings.flowLog, delays: delays)
+    }
+
+    /// A batch of second records; the sink sees them first.
+    package func handle(flows: [TaggedFlow]) {
+        guard !flows.isEmpty else { return }
+        sink.observe(secondFlows: flows)
+        flows.withUnsafeBufferPointer { handle(buffer: $0) }
+    }
+
+    /// As above, without showing the records to the sink.
+    package func handle(buffer flows: UnsafeBufferPointer<TaggedFlow>) {
+        guard let base = flows.baseAddress else { return }
+        var index = 0
+        while index < flows.count {
+            let count = min(FlowMetering.groupSize, flows.count - index)
+            if settings.metrics.isEnabled {
+                metering.handle(base + index, count: count, second: &secondCollector, minute: &minuteCollector)
+            }
+            aggregator.handle(base + index, count: count)
+            index += count
+        }
+        deliver(partialLogs: false)
+    }
+
+    package func handle(l7Stats: [L7Stats]) {
+        guard settings.metrics.isEnabled else { return }
+        for stats in l7Stats { handle(l7Stats: stats) }
+        deliver(partialLogs: false)
+    }
+
+    private func handle(l7Stats stats: borrowing L7Stats) {
+        if settings.metrics.secondMetrics { secondApp.handle(stats, into: &secondAppCollector) }
+        minuteApp.handle(stats, into: &minuteAppCollector)
+    }
+
+    /// Packet time in a replay, the clock otherwise; about once a second. Hands on what is complete.
+    package func tick(nowNs: UInt64) {
+        let seconds = UInt32(truncatingIfNeeded: nowNs / 1_000_000_000)
+        if settings.metrics.isEnabled {
+            metering.tick(seconds: seconds, second: &secondCollector, minute: &minuteCollector)
+            if settings.metrics.secondMetrics { secondApp.tick(seconds: seconds, into: &secondAppCollector) }
+            minuteApp.tick(seconds: seconds, into: &minuteAppCollector)
+            secondCollector.tick(seconds: seconds)
+            minuteCollector.tick(seconds: seconds)
+            secondAppCollector.tick(seconds: seconds)
+            minuteAppCollector.tick(seconds: seconds)
+        }
+        aggregator.tick(seconds: seconds)
+        deliver(partialLogs: true)
+    }
+
+    /// Flushes every window to the sink, in order of the stages. The stage may be used again only for later times.
+    package func finish() {
+        if settings.metrics.isEnabled {
+            metering.flushAll(second: &secondCollector, minute: &minuteCollector)
+            if settings.metrics.secondMetrics { secondApp.flushAll(into: &secondAppCollector) }
+            minuteApp.flushAll(into: &minuteAppCollector)
+            secondCollector.flushAll()
+            minuteCollector.flushAll()
+            secondAppCollector.flushAll()
+            minuteAppCollector.flushAll()
+        }
+        aggregator.flushAll()
+        deliver(partialLogs: true)
+        sink.flush()
+    }
+
+    /// Counters of all stages since the last call.
+    package func takeReadings() -> [StageReading] {
+        let meters = metering.takeCounters()
+        let kinds = ["second", "minute", "l7_second", "l7_minute"]
+        let generators = [
+            meters.second, meters.minute, secondApp.takeCounters(), minuteApp.takeCounters(),
+        ]
+        let collectors = [
+            secondCollector.takeCounters(), minuteCollector.takeCounters(), secondAppCollector.takeCounters(),
+            minuteAppCollector.takeCounters(),
+        ]
+        var readings: [StageReading] = []
+        for (kind, counters) in zip(kinds, generators) {
+            readings.append(StageReading(module: "quadruple_generator", kind: kind, counters: counters.named))
+        }
+        for (kind, counters) in zip(kinds, collectors) {
+            readings.append(StageReading(module: "collector", kind: kind, counters: counters.named))
+        }
+        readings.append(StageReading(module: "flow_aggr", counters: aggregator.takeCounters().named))
+        return readings
+    }
+
+    private func deliver(partialLogs: Bool) {
+        if secondCollector.hasReady { for batch in secondCollector.takeReady() { sink.send(documents: batch) } }
+        if secondAppCollector.hasReady { for batch in secondAppCollector.takeReady() { sink.send(documents: batch) } }
+        if minuteCollector.hasReady { for batch in minuteCollector.takeReady() { sink.send(documents: batch) } }
+        if minuteAppCollector.hasReady { for batch in minuteAppCollector.takeReady() { sink.send(documents: batch) } }
+        if aggregator.hasReady || partialLogs {
+            for batch in aggregator.takeReady(partial: partialLogs) { sink.send(flowLogs: batch) }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+/// Positions of entries by hash: open addressing, linear probing, backward-shift delete; it holds no keys itself.
+///
+/// A slot is 32 bits of hash and 32 bits of position + 1; 0 is empty. The owner compares keys in its dense entries.
+/// Load stays at or under one half. Not safe for several threads.
+struct PositionTable: ~Copyable {
+    private var slots: UnsafeMutablePointer<UInt64>
+    private var mask: Int
+    private(set) var count = 0
+
+    private static var tagMask: UInt64 { 0xffff_ffff_0000_0000 }
+
+    init(capacity: Int = 1024) {
+        var size = 16
+        while size < capacity { size <<= 1 }
+        slots = .allocate(capacity: size)
+        slots.initialize(repeating: 0, count: size)
+        mask = size - 1
+    }
+
+    deinit { slots.deallocate() }
+
+    var capacity: Int { mask + 1 }
+
+    /// Address of the first slot that `find` will read, for a prefetch.
+    @inline(__always)
+    func home(of hash: UInt64) -> UnsafeRawPointer {
+        UnsafeRawPointer(slots + (Int(truncatingIfNeeded: hash) & mask))
+    }
+
+    /// Position whose hash fits and for which `matches` says yes; nil = not there.
+    @inline(__always)
+    func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
+        let tag = hash >> 32
+        var index = Int(truncatingIfNeeded: hash) & mask
+        while true {
+            let slot = slots[index]
+            if slot == 0 { return nil }
+            if slot >> 32 == tag {
+                let position = Int(truncatingIfNeeded: slot & 0xffff_ffff) &- 1
+                if matches(position) { return position }
+            }
+            index = (index &+ 1) & mask
+        }
+    }
+
+    /// The position that the first slot of this hash with a fitting tag holds, unverified; -1 = none. For prefetches.
+    @inline(__always)
+    func likelyPosition(_ hash: UInt64) -> Int {
+        let slot = slots[Int(truncatingIfNeeded: hash) & mask]
+        return slot >> 32 == hash >> 32 ? Int(truncatingIfNeeded: slot & 0xffff_ffff) &- 1 : -1
+    }
+
+    /// Adds a position that `find` did not find. `rehash` gives the hash of any position, for growth.
+    @inline(__always)
+    mutating func insert(_ hash: UInt64, position: Int, rehash: (Int) -> UInt64) {
+        if (count &+ 1) &* 2 > mask { grow(rehash) }
+        place(hash, UInt64(truncatingIfNeeded: position &+ 1))
+        count &+= 1
+    }
+
+    /// Removes a position that is present under this hash.
+    mutating func remove(_ hash: UInt64, position: Int, rehash: (Int) -> UInt64) {
+        let wanted = (hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: position &+ 1)
+        var hole = Int(truncatingIfNeeded: hash) & mask
+        while slots[hole] != wanted {
+            if slots[hole] == 0 { return }
+            hole = (hole &+ 1) & mask
+        }
+        count &-= 1
+        var index = (hole &+ 1) & mask
+        while slots[index] != 0 {
+            let held = Int(truncatingIfNeeded: slots[index] & 0xffff_ffff) &- 1
+            let home = Int(truncatingIfNeeded: rehash(held)) & mask
+            // Moves back what may lie in the hole: its home is not between hole and index.
+            if (index &- home) & mask >= (index &- hole) & mask {
+                slots[hole] = slots[index]
+                hole = index
+            }
+            index = (index &+ 1) & mask
+        }
+        slots[hole] = 0
+    }
+
+    /// Points the slot of `from` to `to`, after the owner moved its entry.
+    mutating func relocate(_ hash: UInt64, from: Int, to: Int) {
+        let wanted = (hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: from &+ 1)
+        var index = Int(truncatingIfNeeded: hash) & mask
+        while slots[index] != wanted {
+            if slots[index] == 0 { return }
+            index = (index &+ 1) & mask
+        }
+        slots[index] = (hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: to &+ 1)
+    }
+
+    mutating func removeAll() {
+        guard count > 0 else { return }
+        slots.update(repeating: 0, count: mask + 1)
+        count = 0
+    }
+
+    /// Empties the table and gives it the size for `capacity` positions.
+    mutating func reset(capacity: Int) {
+        var size = 16
+        while size < capacity * 2 + 2 { size <<= 1 }
+        guard size != mask + 1 else { return removeAll() }
+        slots.deallocate()
+        slots = .allocate(capacity: size)
+        slots.initialize(repeating: 0, count: size)
+        mask = size - 1
+        count = 0
+    }
+
+    @inline(__always)
+    private mutating func place(_ hash: UInt64, _ value: UInt64) {
+        var index = Int(truncatingIfNeeded: hash) & mask
+        while slots[index] != 0 { index = (index &+ 1) & mask }
+        slots[index] = (hash & PositionTable.tagMask) | value
+    }
+
+    @inline(never)
+    private mutating func grow(_ rehash: (Int) -> UInt64) {
+        let old = slots
+        let size = mask + 1
+        slots = .allocate(capacity: size * 2)
+        slots.initialize(repeating: 0, count: size * 2)
+        mask = size * 2 - 1
+        for index in 0..<size where old[index] != 0 {
+            let value = old[index] & 0xffff_ffff
+            place(rehash(Int(truncatingIfNeeded: value) &- 1), value)
+        }
+        old.deallocate()
+    }
+}
+
+/// Entries of plain bytes in the order of insertion, at addresses that stay until `removeAll`.
+///
+/// Grows by blocks of 256 entries that are kept for reuse, so that steady state allocates nothing and growth copies
+/// nothing.
+struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
+    static var blockShift: Int { 8 }
+    static var blockSize: Int { 1 << blockShift }
+
+    private var blocks: UnsafeMutablePointer<UnsafeMutablePointer<Entry>>
+    private var blockCount = 0
+    private var blockRoom = 64
+    private(set) var count = 0
+
+    init() { blocks = .allocate(capacity: 64) }
+
+    deinit {
+        for index in 0..<blockCount { blocks[index].deallocate() }
+        blocks.deallocate()
+    }
+
+    /// Entries that fit without a new block.
+    var capacity: Int { blockCount << Self.blockShift }
+
+    @inline(__always)
+    subscript(_ position: Int) -> UnsafeMutablePointer<Entry> {
+        blocks[position >> Self.blockShift] + (position & (Self.blockSize &- 1))
+    }
+
+    /// Room for one more entry, uninitialised.
+    @inline(__always)
+    mutating func append() -> UnsafeMutablePointer<Entry> {
+        if count == capacity { addBlock() }
+        let entry = self[count]
+        count &+= 1
+        return entry
+    }
+
+    mutating func removeLast() { count &-= 1 }
+
+    mutating func removeAll() { count = 0 }
+
+    /// Frees blocks beyond `capacity` entries; to be called when empty.
+    mutating func shrink(to capacity: Int) {
+        let kept = (capacity + Self.blockSize - 1) >> Self.blockShift
+        while blockCount > max(kept, 1) {
+            blockCount -= 1
+            blocks[blockCount].deallocate()
+        }
+    }
+
+    @inline(never)
+    private mutating func addBlock() {
+        if blockCount == blockRoom {
+            let wider = UnsafeMutablePointer<UnsafeMutablePointer<Entry>>.allocate(capacity: blockRoom * 2)
+            wider.moveInitialize(from: blocks, count: blockCount)
+            blocks.deallocate()
+            blocks = wider
+            blockRoom *= 2
+        }
+        blocks[blockCount] = .allocate(capacity: Self.blockSize)
+        blockCount += 1
+    }
+}
