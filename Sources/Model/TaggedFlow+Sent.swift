@@ -1,28 +1,26 @@
 extension TaggedFlow {
-    /// The flow as it stands on the wire and as rows are made from it: `key` carries the real ends, the peers'
+    /// The flow as its message on the wire reads, from which rows are made: `key` carries the real ends, the peers'
     /// `realIP` and `realPort` the captured ones. Source: agent-flow.md 16.4.
     ///
-    /// Inside the agent it is the other way round (`key` = captured). Exactly one swap lies between the two: the wire
-    /// encoder makes it, decoders hand out records that are swapped already, and the in-process hand-over calls this.
-    /// An end without a real address (zero address and port) counts as equal to the captured one. Of an IPv6 captured
-    /// end the wire keeps 32 bits, and only when it is IPv4-mapped or in `::/96`; this keeps the same, so that both
-    /// ways give the same rows.
+    /// A record in memory is always the other way round (`key` = captured ends), whether it was made by the flow table
+    /// or read from the network: the wire encoder makes the exchange and the decoder undoes it. Makers of flows set
+    /// the real ends of every flow, equal to the captured ones where no translation was seen.
+    ///
+    /// What the wire leaves out is left out here too, so that both ways give the same row: of a captured IPv6 end it
+    /// keeps 32 bits, and only of an IPv4-mapped one or one in `::/96`; the address of an IPv4 flow is zero when one
+    /// of its real ends is IPv6.
     package func asSent() -> TaggedFlow {
         var sent = self
-        exchange(&sent.key.ipSrc, &sent.key.portSrc, &sent.src)
-        exchange(&sent.key.ipDst, &sent.key.portDst, &sent.dst)
+        sent.src.realIP = IPAddress(v4: isIPv6 ? key.ipSrc.v4IfEmbedded : key.ipSrc.v4)
+        sent.dst.realIP = IPAddress(v4: isIPv6 ? key.ipDst.v4IfEmbedded : key.ipDst.v4)
+        sent.src.realPort = key.portSrc
+        sent.dst.realPort = key.portDst
+        let isMixed = !isIPv6 && (src.realIP.high | dst.realIP.high | (src.realIP.low | dst.realIP.low) >> 32) != 0
+        sent.key.ipSrc = isMixed ? IPAddress() : src.realIP
+        sent.key.ipDst = isMixed ? IPAddress() : dst.realIP
+        sent.key.portSrc = src.realPort
+        sent.key.portDst = dst.realPort
         return sent
-    }
-
-    private func exchange(_ ip: inout IPAddress, _ port: inout UInt16, _ peer: inout FlowMetricsPeer) {
-        let captured = IPAddress(v4: isIPv6 ? ip.v4IfEmbedded : ip.v4)
-        let capturedPort = port
-        if !peer.realIP.isZero || peer.realPort != 0 {
-            ip = peer.realIP
-            port = peer.realPort
-        }
-        peer.realIP = captured
-        peer.realPort = capturedPort
     }
 }
 

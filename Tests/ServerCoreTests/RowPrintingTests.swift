@@ -24,13 +24,14 @@ import Testing
         var flow = TaggedFlow()
         flow.ethType = isIPv6 ? EtherType.ipv6 : EtherType.ipv4
         flow.key.ipSrc = isIPv6 ? IPAddress(high: 0xfe80 << 48, low: 1) : IPAddress(v4: 0x0a00_0001)
+        flow.src.realIP = flow.key.ipSrc
         flow.key.macSrc = 0x163e_0000_01
         flow.closeType = 1
         flow.key.proto = 6
         flow.endTimeNs = 60_000_001_000
         flow.hasPerfStats = true
         flow.perf.tcp.rtt = 158
-        return L4FlowLogRow(sent: flow, id: 7, teamID: 1, platform: PlatformData())
+        return L4FlowLogRow(flow, id: 7, teamID: 1, platform: PlatformData())
     }
 
     private func object(_ row: some TableRow, _ table: TableSchema) throws -> [String: Any] {

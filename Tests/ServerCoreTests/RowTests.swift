@@ -75,7 +75,7 @@ private func fields(_ row: some TableRow, _ table: TableSchema) -> RowFields {
 
     @Test func rowsEncodeEveryColumnWithItsKind() throws {
         expectKinds(
-            L4FlowLogRow(sent: TaggedFlow(), id: 1, teamID: 1, platform: platform), match: Catalogue.l4FlowLog)
+            L4FlowLogRow(TaggedFlow(), id: 1, teamID: 1, platform: platform), match: Catalogue.l4FlowLog)
         expectKinds(
             L7FlowLogRow(L7FlowLog(), id: 1, teamID: 1, traceIDs: TraceIDIndexer(), platform: platform),
             match: Catalogue.l7FlowLog)
@@ -160,8 +160,9 @@ private func fields(_ row: some TableRow, _ table: TableSchema) -> RowFields {
         flow.src.l3EpcID = -2
         flow.dst.l3EpcID = 3302
         flow.dst.gpid = 9
+        flow.src.realIP = flow.key.ipSrc
         let row = fields(
-            L4FlowLogRow(sent: flow, id: 1, teamID: 1, platform: platform), Catalogue.l4FlowLog)
+            L4FlowLogRow(flow, id: 1, teamID: 1, platform: platform), Catalogue.l4FlowLog)
         #expect(row["auto_instance_type_0"] == .uint(0))
         #expect(row["auto_instance_type_1"] == .uint(120))
         #expect(row["auto_service_id_1"] == .uint(9))
@@ -181,8 +182,9 @@ private func fields(_ row: some TableRow, _ table: TableSchema) -> RowFields {
         var flow = TaggedFlow()
         flow.dst.l3EpcID = 1
         flow.key.ipDst = IPAddress(v4: 0x0a00_0002)
+        flow.dst.realIP = flow.key.ipDst
         let row = fields(
-            L4FlowLogRow(sent: flow, id: 1, teamID: 1, platform: platform), Catalogue.l4FlowLog)
+            L4FlowLogRow(flow, id: 1, teamID: 1, platform: platform), Catalogue.l4FlowLog)
         #expect(row["pod_id_1"] == .uint(77))
         #expect(row["auto_instance_id_1"] == .uint(77))
         #expect(row["auto_instance_type_1"] == .uint(10))
@@ -199,7 +201,7 @@ private func fields(_ row: some TableRow, _ table: TableSchema) -> RowFields {
         var flow = TaggedFlow()
         flow.closeType = closeType
         flow.key.proto = proto
-        #expect(L4FlowLogRow(sent: flow, id: 1, teamID: 1, platform: platform).status == status)
+        #expect(L4FlowLogRow(flow, id: 1, teamID: 1, platform: platform).status == status)
     }
 
     @Test func realEndsAreSwappedOnce() {
@@ -211,6 +213,8 @@ private func fields(_ row: some TableRow, _ table: TableSchema) -> RowFields {
         flow.src.realPort = 20
         flow.key.ipDst = IPAddress(v4: 3)
         flow.key.portDst = 30
+        flow.dst.realIP = flow.key.ipDst
+        flow.dst.realPort = flow.key.portDst
         let sent = flow.asSent()
         #expect(sent.key.ipSrc.v4 == 2 && sent.key.portSrc == 20)
         #expect(sent.src.realIP.v4 == 1 && sent.src.realPort == 10)

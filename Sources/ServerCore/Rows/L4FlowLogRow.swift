@@ -3,7 +3,7 @@ package import Model
 /// A row of `flow_log.l4_flow_log`. Source: ingester.md 5.1 and the table's columns.
 package struct L4FlowLogRow: TableRow {
     package let id: UInt64
-    /// As on the wire: `key` holds the real ends (`TaggedFlow.asSent`).
+    /// As sent: `key` holds the real ends, see `TaggedFlow.asSent`.
     package let flow: TaggedFlow
     package let client: SideTags
     package let server: SideTags
@@ -11,8 +11,8 @@ package struct L4FlowLogRow: TableRow {
 
     package var isIPv6: Bool { flow.isIPv6 }
 
-    /// - Parameter flow: as on the wire.
-    package init(sent flow: TaggedFlow, id: UInt64, teamID: UInt16, platform: PlatformData) {
+    package init(_ record: TaggedFlow, id: UInt64, teamID: UInt16, platform: PlatformData) {
+        let flow = record.asSent()
         self.id = id
         self.flow = flow
         self.teamID = teamID
