@@ -1,0 +1,113 @@
+import Foundation
+import Model
+import Testing
+
+@testable import Pipeline
+
+@Suite struct L7VectorTests {
+    static let protocols: Set<String> = ["http", "dns", "mysql", "redis"]
+
+    /// One flow per 5-tuple, recognised by the engine like live traffic.
+    @Test(arguments: TestVectors.cases(protocols).filter(\.isBlackbox))
+    func engine(_ vector: TestVectors.Case) throws {
+        let capture = try TestVectors.capture(vector.pcap)
+        var engine = L7Engine(settings: try TestVectors.settings(vector))
+        var out = L7Output()
+        var stats = L7PerfStats()
+        var slots: [String: Int32] = [:]
+        let serverPort = capture.first.portDst
+        for packet in capture.packets {
+            let toServer = packet.portDst == serverPort
+            let (server, client) = toServer ? (packet.ipDst, packet.ipSrc) : (packet.ipSrc, packet.ipDst)
+            let clientPort = toServer ? packet.portSrc : packet.portDst
+            let key = "\(client) \(clientPort) \(server)"
+            let nowSec = UInt32(packet.timeNs / 1_000_000_000)
+            let slot =
+                slots[key]
+                ?? engine.open(
+                    flow: L7FlowIdentity(
+                        flowID: UInt64(slots.count + 1), serverIP: server, serverPort: serverPort,
+                        isIPv6: packet.isIPv6), nowSec: nowSec)
+            slots[key] = slot
+            let outcome = engine.parse(
+                slot: slot, packet: packet.l7Packet(toServer: toServer), payload: packet.payload.span.bytes, into: &out)
+            #expect(!outcome.contradictsFlow, "packet \(packet.number)")
+            stats.merge(outcome.stats)
+        }
+        try compare(vector, out.messages, stats)
+    }
+
+    /// One parser for the whole file, as the reference does; for captures that a pipeline cannot reproduce.
+    @Test(arguments: TestVectors.cases(protocols).filter { !$0.isBlackbox })
+    func parserAlone(_ vector: TestVectors.Case) throws {
+        let capture = try TestVectors.capture(vector.pcap)
+        let settings = try TestVectors.settings(vector)
+        var parser = try #require(L7Protocol.named(vector.proto).flatMap { L7Parser($0) })
+        var obfuscator = SQLObfuscationCache()
+        var rrt = RrtCache(capacity: 8192)
+        var messages: [L7Message] = []
+        var stats = L7PerfStats()
+        let first = capture.first
+        for packet in capture.packets {
+            let isByMac = vector.name == "171-mysql"
+            let toServer = isByMac ? packet.macSrc == first.macSrc : packet.portDst == first.portDst
+            let context = L7ParseContext(
+                direction: toServer ? .clientToServer : .serverToClient, l4Protocol: packet.l4,
+                payloadSize: packet.payload.count, mayWait: false)
+            let start = messages.count
+            _ = parser.parse(packet.payload.span.bytes, context, settings, &obfuscator, into: &messages)
+            for number in start..<messages.count {
+                if messages[number].type == .response, messages[number].log.endpoint.isEmpty {
+                    messages[number].log.endpoint =
+                        rrt.requestEndpoint(
+                            flowID: 0, sessionID: nil, isReversed: false, timeUs: packet.timeNs / 1000) ?? ""
+                }
+                let item = RrtCache.Item(
+                    flowID: 0, sessionID: nil, isReversed: false, type: messages[number].type,
+                    direction: context.direction, status: messages[number].log.responseStatus,
+                    timeUs: packet.timeNs / 1000, isOnBlacklist: false, needsAggregation: true, merge: nil,
+                    endpoint: messages[number].log.endpoint)
+                if let counted = rrt.account(item, rrtTimeoutUs: 10_000_000) { stats.merge(counted) }
+                messages[number].l7Protocol = .mysql
+            }
+        }
+        try compare(vector, messages, stats)
+    }
+
+    private func compare(_ vector: TestVectors.Case, _ messages: [L7Message], _ stats: L7PerfStats) throws {
+        if let file = vector.messagesFile {
+            let expected = try TestVectors.load(file)
+            #expect(messages.count == expected.count)
+            for (number, (want, message)) in zip(expected, messages).enumerated() {
+                let have = TestVectors.columns(message)
+                for (key, value) in want where !["extra", "attribute_names", "attribute_values"].contains(key) {
+                    if key.hasPrefix("captured_"), vector.name == "large-response" || vector.name == "truncate-1024" {
+                        continue
+                    }
+                    if !vector.isBlackbox, key.hasPrefix("captured_") { continue }
+                    #expect(
+                        TestVectors.same(value, have[key]),
+                        "message \(number + 1): \(key) expected \(value) got \(have[key] ?? "nothing")")
+                }
+                if let names = want["attribute_names"] as? [String],
+                    let values = want["attribute_values"] as? [String]
+                {
+                    let log = message.standalone()
+                    for (name, value) in zip(names, values) {
+                        let at = log.ext?.attributeNames.firstIndex(of: name)
+                        #expect(at.map { log.ext?.attributeValues[$0] } == value, "message \(number + 1): \(name)")
+                    }
+                }
+            }
+        }
+        if let file = vector.flowFile {
+            let expect = try #require(try TestVectors.load(file).first?["expect"] as? [String: Int])
+            let have: [String: Int] = [
+                "l7_request": Int(stats.requestCount), "l7_response": Int(stats.responseCount),
+                "l7_client_error": Int(stats.errClientCount), "l7_server_error": Int(stats.errServerCount),
+                "rrt_count": Int(stats.rrtCount), "rrt_sum": Int(stats.rrtSum), "rrt_max": Int(stats.rrtMax),
+            ]
+            for (key, value) in expect { #expect(have[key] == value, "\(key)") }
+        }
+    }
+}
