@@ -1,0 +1,97 @@
+"""A server in a network namespace of its own (so that fixed ports never clash), agents beside it, and its answers."""
+
+import json
+import time
+
+import harness
+from harness import Failed, Program, check, must, require, require_root, run, wait_until
+
+
+class Space:
+    """A network namespace with nothing but loopback."""
+
+    count = 0
+
+    def __init__(self):
+        require_root()
+        require("ip", "ss")
+        Space.count += 1
+        self.name = f"dfte{harness.os.getpid() % 100000}{Space.count}"
+        try:
+            must("ip", "netns", "add", self.name)
+        except Failed as error:
+            raise harness.Skip(f"no network namespaces here: {error}")
+        harness._spaces.append(self)
+        must("ip", "-n", self.name, "link", "set", "lo", "up")
+
+    def close(self):
+        run("ip", "netns", "del", self.name)
+        if self in harness._spaces:
+            harness._spaces.remove(self)
+
+
+class Server:
+    """`dftop server` with its data in a folder of its own."""
+
+    def __init__(self, space, name, folder=None, environment=None):
+        self.space, self.name = space, name
+        self.folder = folder or harness.WORK / f"{name}-data"
+        self.folder.mkdir(exist_ok=True)
+        self.socket = harness.WORK / f"{name}.sock"
+        self.start(environment)
+
+    def start(self, environment=None):
+        self.program = Program(
+            [harness.DFTOP, "server", "--data-dir", self.folder, "--socket", self.socket], self.name,
+            netns=self.space.name, environment=environment)
+
+        def ready():
+            if not self.program.alive():
+                raise Failed(f"{self.name} ended: {self.program.err[-1500:]}")
+            return self.socket.exists() and harness.listens(20033, self.space.name)
+
+        wait_until(ready, f"{self.name} listens", seconds=20)
+
+    def ask(self, *arguments, seconds=60):
+        done = run(harness.DFCTL, "--server", self.socket, *arguments, netns=self.space.name, seconds=seconds)
+        if done.returncode != 0:
+            raise Failed(f"dfctl {arguments}: exit code {done.returncode}: {done.stderr.decode(errors='replace')[-1500:]}")
+        return done.stdout.decode()
+
+    def query(self, sql):
+        """Rows of a query as a list of objects."""
+        text = self.ask("query", sql, "-o", "json").strip()
+        if not text:
+            return []
+        if text.startswith("["):
+            return json.loads(text)
+        return [json.loads(line) for line in text.splitlines()]
+
+    def status(self):
+        return json.loads(self.ask("status", "-o", "json"))
+
+    def count(self, table):
+        rows = self.query(f'SELECT count(*) AS n FROM "{table}"')
+        return int(rows[0]["n"])
+
+    def settled(self, table, at_least=0, seconds=30):
+        """Number of rows once it no longer grows."""
+        last, since = -1, time.monotonic()
+
+        def still():
+            nonlocal last, since
+            now = self.count(table)
+            if now != last:
+                last, since = now, time.monotonic()
+            return now >= at_least and time.monotonic() - since > 2.5
+
+        wait_until(still, f"{table} of {self.name} no longer grows ({last} rows, wanted {at_least})", seconds=seconds, step=0.2)
+        return last
+
+    def agent(self, name, *arguments, seconds=60):
+        """Runs an agent against this server to its end."""
+        done = run(harness.DFTOP, "agent", "--ingester", "127.0.0.1", *arguments, netns=self.space.name, seconds=seconds)
+        check(done.returncode == 0, f"{name}: exit code {done.returncode}: {done.stderr.decode(errors='replace')[-1500:]}")
+
+    def stop(self):
+        return self.program.stop()

@@ -1,0 +1,166 @@
+"""The same capture by different ways gives the same rows."""
+
+import collections
+import json
+import math
+import os
+
+import captures
+import harness
+from harness import Failed, Skip, check, dftop, records, require_testdata, run, test
+from engines import Server, Space
+
+KINDS = [("packets",), ("flows",), ("flows", "--interval", "1s"), ("l7-messages",), ("l7",), ("metrics", "--interval", "1s"), ("metrics", "--interval", "1m")]
+
+
+def some_captures():
+    """Own small conversation, vectors of every kind, and a made mix where the generator was built."""
+    own = harness.WORK / "own.pcap"
+    own.write_bytes(captures.pcap(captures.conversation())[0])
+    files = [own]
+    if harness.TESTDATA.is_dir():
+        for pattern in ("l4/*.pcap", "l7/http/*.pcap", "l7/dns/*.pcap", "l7/mysql/*.pcap", "l7/redis/*.pcap"):
+            files += sorted(harness.TESTDATA.glob(pattern))
+    generator = os.path.join(os.path.dirname(harness.DFTOP), "trafficgen")
+    if os.access(generator, os.X_OK):
+        for name, arguments in (
+            ("made-packets", ("packets", "--flows", "1000", "--packets", "20000")),
+            ("made-requests", ("requests", "--requests", "6000")),
+        ):
+            path = harness.WORK / f"{name}.pcap"
+            if not path.exists():
+                harness.must(generator, arguments[0], path, *arguments[1:])
+            files.append(path)
+    return files
+
+
+@test
+def same_file_twice():
+    """Reading a file twice gives equal bytes, for every kind of record."""
+    require_testdata()
+    count = 0
+    for path in some_captures():
+        for kind in KINDS:
+            for form in ("json", "csv"):
+                first = dftop("print", *kind, "-r", path, "-o", form)
+                check(first.returncode == 0, f"print {kind} of {path.name}: exit code {first.returncode}\n{first.stderr.decode()}")
+                again = dftop("print", *kind, "-r", path, "-o", form)
+                if first.stdout != again.stdout:
+                    pairs = zip(first.stdout.splitlines(), again.stdout.splitlines())
+                    line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), "behind the shorter one")
+                    raise Failed(f"print {' '.join(kind)} of {path.name} -o {form} differs from line {line} on")
+                count += 1
+    return f"{count} outputs"
+
+
+@test
+def same_by_standard_input():
+    """A pipe, pcapng instead of pcap, and json against csv tell the same."""
+    path = harness.WORK / "pipe.pcap"
+    path.write_bytes(captures.pcap(captures.conversation())[0])
+    other = harness.WORK / "pipe.pcapng"
+    other.write_bytes(captures.pcapng(captures.conversation())[0])
+    for kind in KINDS:
+        by_name = dftop("print", *kind, "-r", path, "-o", "json")
+        check(by_name.returncode == 0 and by_name.stdout, f"print {kind}: exit code {by_name.returncode}, nothing printed\n{by_name.stderr.decode()}")
+        by_pipe = dftop("print", *kind, "-r", "-", "-o", "json", stdin=path.read_bytes())
+        check(by_pipe.stdout == by_name.stdout, f"print {kind}: standard input differs\n{by_pipe.stderr.decode()}")
+        as_pcapng = dftop("print", *kind, "-r", other, "-o", "json")
+        check(as_pcapng.stdout == by_name.stdout, f"print {kind}: pcapng differs\n{as_pcapng.stderr.decode()}")
+        lines = dftop("print", *kind, "-r", path, "-o", "csv").stdout.decode().splitlines()
+        check(len(lines) == len(records(by_name.stdout)) + 1, f"print {kind}: csv has {len(lines)} lines, json {len(records(by_name.stdout))}")
+
+
+@test
+def filters_and_counts():
+    """--filter, --count and -f choose what they say."""
+    path = harness.WORK / "filter.pcap"
+    path.write_bytes(captures.pcap(captures.conversation())[0])
+
+    def rows(*arguments):
+        done = dftop("print", *arguments, "-r", path, "-o", "json")
+        check(done.returncode == 0, f"{arguments}: exit code {done.returncode}\n{done.stderr.decode()}")
+        return records(done.stdout)
+
+    check(len(rows("packets", "-f", "udp")) == 2, "-f udp of packets")
+    check(len(rows("packets", "--count", "3")) == 3, "--count 3 of packets")
+    check([r["server_port"] for r in rows("flows", "--filter", "proto:http")] == [80], "--filter proto:http of flows")
+    check([r["response_code"] for r in rows("l7", "--filter", "status:404")] == [404], "--filter status:404 of l7")
+    check(len(rows("l7", "--filter", "!proto:dns status:error")) == 1, "--filter with negation of l7")
+    check(rows("l7", "--filter", "port:9999") == [], "--filter that nothing matches")
+    check({r["table"] for r in rows("metrics", "--table", "application")} == {"application"}, "--table application of metrics")
+
+
+# Columns that tell where a row was made rather than what was seen.
+OWN = {"_id", "agent_id", "trace_id_index", "team_id"}
+
+
+def comparable(row, columns):
+    values = []
+    for name in columns:
+        value = row.get(name)
+        if isinstance(value, list):
+            value = json.dumps(value) if value else None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        values.append(None if value in ("", None) else value)
+    return tuple(values)
+
+
+def compare(what, here, there):
+    """Rows as multisets over the columns that both sides name."""
+    check(here, f"{what}: no rows in one process")
+    columns = sorted((set().union(*here) & set().union(*there)) - OWN) if there else []
+    check(len(columns) > 20, f"{what}: only the columns {columns} are comparable")
+    left = collections.Counter(comparable(r, columns) for r in here)
+    right = collections.Counter(comparable(r, columns) for r in there)
+    if left != right:
+        only_left, only_right = list((left - right).elements()), list((right - left).elements())
+        text = [f"{what}: {len(here)} rows in one process, {len(there)} across the wire; {len(only_left)} and {len(only_right)} have no counterpart"]
+        if only_left and only_right:
+            best = min(only_right, key=lambda row: sum(a != b for a, b in zip(row, only_left[0])))
+            text += [f"  {c}: one process {a!r}, wire {b!r}" for c, a, b in zip(columns, only_left[0], best) if a != b]
+        raise Failed("\n".join(text))
+    return columns
+
+
+TABLES = [
+    ("flows", (), "flow_log.l4_flow_log"), ("l7", (), "flow_log.l7_flow_log"),
+    *[("metrics", ("--interval", i, "--table", t), f"flow_metrics.{t}.{i}") for t in ("network", "network_map", "application", "application_map") for i in ("1s", "1m")],
+]
+
+
+@test
+def same_across_the_wire():
+    """`dftop print` and agent -> TCP -> server -> `dfctl query` give identical rows."""
+    require_testdata()
+    files = [p for p in some_captures() if p.stat().st_size < 8_000_000]
+    space = Space()
+    notes = 0
+    try:
+        for number, path in enumerate(files):
+            if number % 3 and path.name.startswith(("rtt", "syn", "server", "mysql-table")):
+                continue  # of the many alike, one in three
+            server = Server(space, f"wire-{number}")
+            expected = {}
+            for kind, options, table in TABLES:
+                done = dftop("print", kind, *options, "-r", path, "-o", "json")
+                expected[table] = records(done.stdout)
+            server.agent(f"agent of {path.name}", "-r", path)
+            for kind, options, table in TABLES:
+                name = stored_name(table)
+                if not expected[table]:
+                    check(server.count(name) == 0, f"{path.name}: {table} has rows only across the wire")
+                    continue
+                server.settled(name, at_least=len(expected[table]))
+                compare(f"{path.name}: {table}", expected[table], server.query(f'SELECT * FROM "{name}"'))
+                notes += len(expected[table])
+            server.stop()
+    finally:
+        harness.stop_all()
+    return f"{notes} rows"
+
+
+def stored_name(table):
+    """Name of the table in queries."""
+    return table
