@@ -59,7 +59,9 @@ package final class CaptureFile {
         if path == "-" {
             descriptor = dup(0)
             guard descriptor >= 0, fstat(descriptor, &info) == 0 else {
-                throw Failure(.notFound, what: "cannot read standard input", why: String(cString: strerror(errno)), mend: "pipe a capture into the command")
+                throw Failure(
+                    .notFound, what: "cannot read standard input", why: String(cString: strerror(errno)),
+                    mend: "pipe a capture into the command")
             }
         } else {
             let opened = open(path, O_RDONLY | O_CLOEXEC)
@@ -100,7 +102,9 @@ package final class CaptureFile {
         case ENOENT, ENOTDIR:
             Failure(.notFound, what: "cannot read \(path)", why: "no such file", mend: "check the name given to -r")
         case EACCES, EPERM:
-            Failure(.notPermitted, what: "cannot read \(path)", why: "permission denied", mend: "run as a user who may read it")
+            Failure(
+                .notPermitted, what: "cannot read \(path)", why: "permission denied",
+                mend: "run as a user who may read it")
         default: Failure(.failed, what: "cannot read \(path)", why: String(cString: strerror(code)))
         }
     }
@@ -185,12 +189,14 @@ package final class CaptureFile {
         }
         guard ensure(24) else {
             throw Failure(
-                .partlyDone, what: "\(path) is cut", why: "it ends inside the file header", mend: "no packets could be read")
+                .partlyDone, what: "\(path) is cut", why: "it ends inside the file header",
+                mend: "no packets could be read")
         }
         kind = .pcap(swapped: swapped, unitNs: format.unit, headerBytes: format.header)
         interfaces = [
             Interface(
-                link: UInt16(truncatingIfNeeded: u32(20)), snap: Int(u32(16)), numerator: 1, denominator: 1, offsetSeconds: 0)
+                link: UInt16(truncatingIfNeeded: u32(20)), snap: Int(u32(16)), numerator: 1, denominator: 1,
+                offsetSeconds: 0)
         ]
         start += 24
     }
@@ -303,11 +309,15 @@ package final class CaptureFile {
     private func power10(_ exponent: UInt64) -> UInt64 { (0..<exponent).reduce(1) { value, _ in value &* 10 } }
 
     private func enhancedPacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
-        packet(&frame, interface: Int(u32(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)), at: 28, length: length)
+        packet(
+            &frame, interface: Int(u32(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)),
+            at: 28, length: length)
     }
 
     private func obsoletePacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
-        packet(&frame, interface: Int(u16(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)), at: 28, length: length)
+        packet(
+            &frame, interface: Int(u16(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)),
+            at: 28, length: length)
     }
 
     private func simplePacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
@@ -318,7 +328,8 @@ package final class CaptureFile {
     }
 
     private func packet(
-        _ frame: inout CaptureFrame, interface number: Int, high: UInt32, low: UInt32, captured: Int, wire: Int, at: Int, length: Int
+        _ frame: inout CaptureFrame, interface number: Int, high: UInt32, low: UInt32, captured: Int, wire: Int,
+        at: Int, length: Int
     ) -> UnsafeRawBufferPointer? {
         guard number < interfaces.count, captured >= 0, at + captured <= length - 4 else {
             if trouble == nil { trouble = .malformed(offset: offset, what: "a packet that does not fit its block") }

@@ -85,7 +85,9 @@ package struct SocketFilter {
     }
 
     private static func ret(_ k: UInt32) -> dft_insn { dft_insn(code: 0x06, jt: 0, jf: 0, k: k) }
-    private static func jumpUnless(equal k: UInt32, skip: UInt8) -> dft_insn { dft_insn(code: 0x15, jt: 0, jf: skip, k: k) }
+    private static func jumpUnless(equal k: UInt32, skip: UInt8) -> dft_insn {
+        dft_insn(code: 0x15, jt: 0, jf: skip, k: k)
+    }
 
     /// Replaces the filter of a socket.
     func attach(to descriptor: Int32) -> Int32 {

@@ -1,4 +1,3 @@
-
 /// Where a frame was captured and how it is framed. The bytes travel beside it, borrowed from ring or buffer.
 package struct CaptureFrame: BitwiseCopyable, Sendable {
     /// Nanoseconds since 1970.

@@ -31,14 +31,17 @@ package struct NetworkInterface: Sendable, Equatable {
                 let raw = UnsafeRawPointer(address)
                 switch Int32(address.pointee.sa_family) {
                 case AF_INET:
-                    interface.addresses.append(IPAddress(v4: UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self))))
+                    interface.addresses.append(
+                        IPAddress(v4: UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self))))
                 case AF_INET6:
                     let octets = (0..<16).map { raw.load(fromByteOffset: 8 + $0, as: UInt8.self) }
                     if let ip = IPAddress(octets: octets) { interface.v6Addresses.append(ip) }
                 case AF_PACKET:
                     // sockaddr_ll: hardware address behind family, protocol, index, type, packet type and length.
                     if raw.load(fromByteOffset: 11, as: UInt8.self) == 6 {
-                        interface.mac = (0..<6).reduce(0) { $0 << 8 | UInt64(raw.load(fromByteOffset: 12 + $1, as: UInt8.self)) }
+                        interface.mac = (0..<6).reduce(0) {
+                            $0 << 8 | UInt64(raw.load(fromByteOffset: 12 + $1, as: UInt8.self))
+                        }
                     }
                 default: break
                 }
@@ -76,7 +79,8 @@ package struct InterfaceSelection: Sendable {
         var expression = regex_t()
         guard regcomp(&expression, pattern, REG_EXTENDED | REG_NOSUB) == 0 else {
             throw Failure(
-                .usage, what: "the interface pattern \"\(pattern)\" is not valid", why: "it is no POSIX extended regular expression",
+                .usage, what: "the interface pattern \"\(pattern)\" is not valid",
+                why: "it is no POSIX extended regular expression",
                 mend: "for example \"\(InterfaceSelection.defaultPattern)\"")
         }
         defer { regfree(&expression) }

@@ -40,11 +40,16 @@ package final class PacketRing {
         case EPERM, EACCES:
             Failure(
                 .notPermitted, what: "cannot capture packets", why: "the process lacks CAP_NET_RAW",
-                mend: "start as root, or: setcap cap_net_raw,cap_net_admin+ep on the dftop binary; files open without it (-r FILE)")
+                mend:
+                    "start as root, or: setcap cap_net_raw,cap_net_admin+ep on the dftop binary; files open without it (-r FILE)"
+            )
         case ENOMEM:
-            Failure(.failed, what: "cannot capture packets", why: "no memory for the receive ring", mend: "use fewer ring blocks")
+            Failure(
+                .failed, what: "cannot capture packets", why: "no memory for the receive ring",
+                mend: "use fewer ring blocks")
         default:
-            Failure(.failed, what: "cannot capture packets", why: String(cString: strerror(code)), mend: "see dftop doctor")
+            Failure(
+                .failed, what: "cannot capture packets", why: String(cString: strerror(code)), mend: "see dftop doctor")
         }
     }
 
@@ -59,7 +64,8 @@ package final class PacketRing {
     }
 
     /// The next frame and its bytes, valid until the next call. `.idle` after the poll time without packets.
-    package func next(_ frame: inout CaptureFrame, _ bytes: inout UnsafeRawBufferPointer) throws(Failure) -> CaptureRead {
+    package func next(_ frame: inout CaptureFrame, _ bytes: inout UnsafeRawBufferPointer) throws(Failure) -> CaptureRead
+    {
         while left == 0 {
             if hasBlock {
                 dft_ring_release(&ring, block)
@@ -69,7 +75,8 @@ package final class PacketRing {
             let ready = dft_ring_wait(&ring, block, settings.pollMs)
             if ready == 0 { return .idle }
             guard ready > 0 else {
-                throw Failure(.failed, what: "the capture ended", why: String(cString: strerror(errno)), mend: "see dftop doctor")
+                throw Failure(
+                    .failed, what: "the capture ended", why: String(cString: strerror(errno)), mend: "see dftop doctor")
             }
             hasBlock = true
             left = dft_ring_block(&ring, block, &cursor)
@@ -82,7 +89,8 @@ package final class PacketRing {
         frame.wire = Int(packet.wire)
         frame.interface = packet.ifindex
         // ARPHRD_NONE, PPP and tunnels without link header carry bare IP.
-        frame.link = packet.hatype == 65534 || packet.hatype == 512 || packet.hatype == 768 || packet.hatype == 776 ? 101 : 1
+        frame.link =
+            packet.hatype == 65534 || packet.hatype == 512 || packet.hatype == 768 || packet.hatype == 776 ? 101 : 1
         bytes = UnsafeRawBufferPointer(start: packet.data, count: Int(packet.captured))
         return .frame
     }

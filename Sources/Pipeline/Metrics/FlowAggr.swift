@@ -211,7 +211,7 @@ package struct FlowAggr: ~Copyable {
         let slot = ringPosition(flowTime)
         let tail = slots[slot].tail
         pool[number].initialize(
-            to: FlowNode(
+            to: MinuteFlow(
                 flowID: flow.pointee.flowID, flowTime: flowTime, previous: tail, next: -1, flow: flow.pointee))
         if tail >= 0 { pool[tail].pointee.next = number } else { slots[slot].head = number }
         slots[slot].tail = number

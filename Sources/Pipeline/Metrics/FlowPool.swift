@@ -1,7 +1,7 @@
 import Model
 
 /// A flow record that waits for the end of its minute, linked with the others of its window slot.
-struct FlowNode {
+struct MinuteFlow {
     /// Of `flow`, near the head of the node for comparisons.
     var flowID: UInt64
     /// Start of the flow's own minute, seconds since 1970.
@@ -16,7 +16,7 @@ struct FlowNode {
 struct FlowPool: ~Copyable {
     private static var blockShift: Int { 8 }
 
-    private var blocks: [UnsafeMutablePointer<FlowNode>] = []
+    private var blocks: [UnsafeMutablePointer<MinuteFlow>] = []
     private var free: [Int32] = []
     private var used: Int32 = 0
     private(set) var count = 0
@@ -29,7 +29,7 @@ struct FlowPool: ~Copyable {
     }
 
     @inline(__always)
-    subscript(_ number: Int32) -> UnsafeMutablePointer<FlowNode> {
+    subscript(_ number: Int32) -> UnsafeMutablePointer<MinuteFlow> {
         let number = Int(number)
         return blocks.withUnsafeBufferPointer { $0[number >> Self.blockShift] }
             + (number & ((1 << Self.blockShift) &- 1))

@@ -1,5 +1,6 @@
 // Small doors to Linux interfaces whose headers, macros or variadic calls do not import into Swift.
 #pragma once
+#include "dft_prefetch.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,0 +1,86 @@
+import Capture
+import Model
+
+/// All stages of an agent in one thread, for replays: deterministic, lossless, packet time as the only clock.
+final class InlineStages {
+    private static let messageBatch = 512
+
+    private var dispatcher: Dispatcher
+    private var metrics: MetricsStage
+    private var sessions: SessionAggregator
+    private let sink: any RecordSink
+    private var l7Logs: [L7FlowLog] = []
+    private var newestNs: UInt64 = 0
+    private var tickNs: UInt64 = 0
+
+    init(settings: AgentPipeline.Settings, sink: any RecordSink, clockNs: UInt64) {
+        self.sink = sink
+        let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
+        dispatcher = Dispatcher(
+            flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: clockNs),
+            isLive: false)
+        metrics = MetricsStage(settings: settings.metrics, sink: sink)
+        sessions = SessionAggregator(settings: settings.sessions)
+    }
+
+    func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
+        let packet = dispatcher.handle(frame, bytes)
+        if frame.timeNs > newestNs { newestNs = frame.timeNs }
+        if let observer, let packet { observer.observe(packet: packet, frame: frame) }
+        if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= InlineStages.messageBatch
+            || frame.timeNs >= tickNs
+        {
+            drain(observer: observer)
+            tickNs = frame.timeNs &+ 1_000_000_000
+        }
+    }
+
+    /// Hands on what the flow table has made: second flows first, then what was parsed in them.
+    private func drain(observer: (any AgentPipeline.Observer)?) {
+        drainFlows()
+        if !dispatcher.flowMap.l7.stats.isEmpty {
+            metrics.handle(l7Stats: dispatcher.flowMap.l7.stats)
+            dispatcher.flowMap.l7.stats.removeAll(keepingCapacity: true)
+        }
+        metrics.tick(nowNs: newestNs)
+        guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
+        observer?.observe(messages: dispatcher.flowMap.l7.output.messages)
+        for message in dispatcher.flowMap.l7.output.messages { sessions.add(message, nowNs: newestNs, into: &l7Logs) }
+        dispatcher.flowMap.l7.output.messages.removeAll(keepingCapacity: true)
+        sessions.endBatch(nowNs: newestNs, into: &l7Logs)
+        sendL7()
+    }
+
+    private func drainFlows() {
+        dispatcher.flowMap.drainOutput { [metrics, sink] flows, _ in
+            if sink.wantsSecondFlows { sink.observe(secondFlows: Array(flows)) }
+            metrics.handle(buffer: flows)
+        }
+    }
+
+    private func sendL7() {
+        guard !l7Logs.isEmpty else { return }
+        sink.send(l7Logs: l7Logs)
+        l7Logs.removeAll(keepingCapacity: true)
+    }
+
+    /// Time runs on until the table is empty, second by second.
+    func finish(observer: (any AgentPipeline.Observer)?) {
+        drain(observer: observer)
+        while let next = dispatcher.flowMap.closeOneSecond() {
+            newestNs = max(newestNs, next)
+            drain(observer: observer)
+        }
+        metrics.finish()
+        sessions.flush(asTimeout: true, nowNs: newestNs, into: &l7Logs)
+        sendL7()
+    }
+
+    func copyCounters(into counters: inout PipelineCounters) {
+        counters.dispatcher = dispatcher.counters
+        counters.flowMap = dispatcher.flowMap.counters
+        counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
+        counters.sessions = sessions.counters
+        counters.stages = metrics.takeReadings()
+    }
+}

@@ -1,0 +1,227 @@
+import Model
+
+/// Which (address, port) behaves like a server: scores in a small least-recently-used table a family.
+/// Source: agent-flow.md 9.
+struct ServiceTable: ~Copyable {
+    struct Key: Hashable, BitwiseCopyable {
+        var ip: IPAddress
+        var epc: Int16
+        var port: UInt16
+    }
+
+    static let max: UInt8 = 255
+    static let maxFromL7: UInt8 = 254
+    static let maxFromConfig: UInt8 = 253
+    static let maxFromPacket: UInt8 = 252
+    static let threshold = 8
+
+    private var ipv4 = ScoreLRU(capacity: 2048)
+    private var ipv6 = ScoreLRU(capacity: 256)
+    private var serverPorts: Set<UInt16>
+
+    init(serverPorts: [UInt16]) {
+        self.serverPorts = Set(serverPorts)
+    }
+
+    /// - Parameters: ends oriented as in the packet.
+    /// - Returns: scores of source and destination; the greater is the server.
+    mutating func tcpScore(
+        isIPv6: Bool, isFirst: Bool, flags: UInt8, toaFromSource: Bool, toaFromDestination: Bool, src: Key, dst: Key
+    ) -> (src: UInt8, dst: UInt8) {
+        if flags & TCPFlags.synAck == TCPFlags.synAck || toaFromDestination {
+            set(isIPv6, src, ServiceTable.max)
+            remove(isIPv6, dst)
+            return (ServiceTable.max, 0)
+        }
+        if flags & TCPFlags.syn != 0 || toaFromSource {
+            remove(isIPv6, src)
+            var score = get(isIPv6, dst)
+            if isFirst, score < ServiceTable.maxFromPacket {
+                score += 1
+                set(isIPv6, dst, score)
+            }
+            return (0, score)
+        }
+        if isFirst { return firstScore(isIPv6: isIPv6, src: src, dst: dst) }
+        return lookup(isIPv6: isIPv6, src: src, dst: dst)
+    }
+
+    mutating func udpScore(isIPv6: Bool, isFirst: Bool, src: Key, dst: Key) -> (src: UInt8, dst: UInt8) {
+        isFirst ? firstScore(isIPv6: isIPv6, src: src, dst: dst) : lookup(isIPv6: isIPv6, src: src, dst: dst)
+    }
+
+    /// After an L7 parser has told which end serves: source 0, destination 254.
+    mutating func learnFromL7(isIPv6: Bool, src: Key, dst: Key) {
+        remove(isIPv6, src)
+        set(isIPv6, dst, ServiceTable.maxFromL7)
+    }
+
+    private mutating func firstScore(isIPv6: Bool, src: Key, dst: Key) -> (src: UInt8, dst: UInt8) {
+        var srcScore = startScore(isIPv6, src)
+        var dstScore = startScore(isIPv6, dst)
+        if srcScore == ServiceTable.max || dstScore == ServiceTable.max { return (srcScore, dstScore) }
+        if srcScore > 0 {
+            srcScore -= 1
+            if srcScore == 0 { remove(isIPv6, src) } else { set(isIPv6, src, srcScore) }
+        }
+        if dstScore < ServiceTable.maxFromPacket {
+            dstScore += 1
+            set(isIPv6, dst, dstScore)
+        }
+        return isIPv6 ? (srcScore, dstScore) : adjusted(srcScore, dstScore, src.port, dst.port)
+    }
+
+    private mutating func startScore(_ isIPv6: Bool, _ key: Key) -> UInt8 {
+        if !serverPorts.isEmpty, serverPorts.contains(key.port) {
+            set(isIPv6, key, ServiceTable.maxFromConfig)
+            return ServiceTable.maxFromConfig
+        }
+        return get(isIPv6, key)
+    }
+
+    mutating func lookup(isIPv6: Bool, src: Key, dst: Key) -> (src: UInt8, dst: UInt8) {
+        let srcScore = get(isIPv6, src)
+        let dstScore = get(isIPv6, dst)
+        return isIPv6 ? (srcScore, dstScore) : adjusted(srcScore, dstScore, src.port, dst.port)
+    }
+
+    /// Close scores: an ephemeral port on one side alone decides. IPv4 only.
+    private func adjusted(_ src: UInt8, _ dst: UInt8, _ srcPort: UInt16, _ dstPort: UInt16) -> (src: UInt8, dst: UInt8)
+    {
+        guard src <= ServiceTable.maxFromPacket, dst <= ServiceTable.maxFromPacket,
+            abs(Int(src) - Int(dst)) < ServiceTable.threshold, (srcPort >= 32768) != (dstPort >= 32768)
+        else { return (src, dst) }
+        return srcPort >= 32768 ? (0, 1) : (1, 0)
+    }
+
+    private mutating func get(_ isIPv6: Bool, _ key: Key) -> UInt8 { isIPv6 ? ipv6.get(key) : ipv4.get(key) }
+    private mutating func set(_ isIPv6: Bool, _ key: Key, _ score: UInt8) {
+        if isIPv6 { ipv6.set(key, score) } else { ipv4.set(key, score) }
+    }
+    private mutating func remove(_ isIPv6: Bool, _ key: Key) {
+        if isIPv6 { ipv6.remove(key) } else { ipv4.remove(key) }
+    }
+}
+
+/// Fixed-size least-recently-used map of scores: chained hash over a doubly linked list, all in arrays.
+private struct ScoreLRU: ~Copyable {
+    private struct Entry: BitwiseCopyable {
+        var key = ServiceTable.Key(ip: IPAddress(), epc: 0, port: 0)
+        var score: UInt8 = 0
+        var newer: Int32 = -1
+        var older: Int32 = -1
+        var chain: Int32 = -1
+    }
+
+    private var entries: [Entry]
+    private var heads: [Int32]
+    private var newest: Int32 = -1
+    private var oldest: Int32 = -1
+    private var free: Int32 = -1
+    private var used = 0
+    private let mask: Int
+
+    init(capacity: Int) {
+        entries = Array(repeating: Entry(), count: capacity)
+        var buckets = 1
+        while buckets < capacity * 2 { buckets <<= 1 }
+        heads = Array(repeating: -1, count: buckets)
+        mask = buckets - 1
+    }
+
+    mutating func get(_ key: ServiceTable.Key) -> UInt8 {
+        let index = find(key)
+        guard index >= 0 else { return 0 }
+        touch(index)
+        return entries[Int(index)].score
+    }
+
+    mutating func set(_ key: ServiceTable.Key, _ score: UInt8) {
+        var index = find(key)
+        if index < 0 {
+            index = take()
+            let bucket = bucketOf(key)
+            entries[Int(index)] = Entry(key: key, score: score, newer: -1, older: -1, chain: heads[bucket])
+            heads[bucket] = index
+            link(index)
+        } else {
+            entries[Int(index)].score = score
+            touch(index)
+        }
+    }
+
+    mutating func remove(_ key: ServiceTable.Key) {
+        let index = find(key)
+        guard index >= 0 else { return }
+        detach(index)
+        entries[Int(index)].chain = free
+        free = index
+    }
+
+    private func bucketOf(_ key: ServiceTable.Key) -> Int {
+        var hash = (key.ip.low ^ key.ip.high &* 0x9e37_79b9_7f4a_7c15) &+ UInt64(key.port) << 32
+        hash = (hash ^ hash >> 29 ^ UInt64(UInt16(bitPattern: key.epc))) &* 0xbf58_476d_1ce4_e5b9
+        return Int(truncatingIfNeeded: hash >> 32) & mask
+    }
+
+    private func find(_ key: ServiceTable.Key) -> Int32 {
+        var index = heads[bucketOf(key)]
+        while index >= 0, entries[Int(index)].key != key { index = entries[Int(index)].chain }
+        return index
+    }
+
+    private mutating func take() -> Int32 {
+        if free >= 0 {
+            let index = free
+            free = entries[Int(index)].chain
+            return index
+        }
+        if used < entries.count {
+            used += 1
+            return Int32(used - 1)
+        }
+        let index = oldest
+        detach(index)
+        return index
+    }
+
+    /// Out of the list and out of its chain.
+    private mutating func detach(_ index: Int32) {
+        unlink(index)
+        let bucket = bucketOf(entries[Int(index)].key)
+        var at = heads[bucket]
+        if at == index {
+            heads[bucket] = entries[Int(index)].chain
+            return
+        }
+        while at >= 0 {
+            let next = entries[Int(at)].chain
+            if next == index {
+                entries[Int(at)].chain = entries[Int(index)].chain
+                return
+            }
+            at = next
+        }
+    }
+
+    private mutating func touch(_ index: Int32) {
+        guard index != newest else { return }
+        unlink(index)
+        link(index)
+    }
+
+    private mutating func link(_ index: Int32) {
+        entries[Int(index)].newer = -1
+        entries[Int(index)].older = newest
+        if newest >= 0 { entries[Int(newest)].newer = index }
+        newest = index
+        if oldest < 0 { oldest = index }
+    }
+
+    private mutating func unlink(_ index: Int32) {
+        let newer = entries[Int(index)].newer
+        let older = entries[Int(index)].older
+        if newer >= 0 { entries[Int(newer)].older = older } else { newest = older }
+        if older >= 0 { entries[Int(older)].newer = newer } else { oldest = newer }
+    }
+}
