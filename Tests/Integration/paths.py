@@ -2,7 +2,7 @@
 
 import collections
 import json
-import math
+
 import os
 
 import captures
