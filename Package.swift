@@ -78,7 +78,10 @@ let package = Package(
             path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
 
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests",
+            dependencies: ["Wire", "Model", "Pipeline", "ServerCore", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "Model"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model"], swiftSettings: strict),

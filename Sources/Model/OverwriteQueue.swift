@@ -35,6 +35,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
     private var head = 0
     private var count = 0
     private var isClosed = false
+    private var isWoken = false
     private var period = QueueCounters()
     private var totals = QueueCounters()
 
@@ -109,7 +110,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
     package func receive(max: Int = 1024, timeoutMs: Int) -> Received {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        if count == 0, !isClosed {
+        if count == 0, !isClosed, !isWoken {
             var deadline = timespec()
             clock_gettime(CLOCK_MONOTONIC, &deadline)
             deadline.tv_sec += timeoutMs / 1000
@@ -118,11 +119,14 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
                 deadline.tv_sec += 1
                 deadline.tv_nsec -= 1_000_000_000
             }
-            while count == 0, !isClosed {
+            while count == 0, !isClosed, !isWoken {
                 if pthread_cond_timedwait(arrived, lock, &deadline) == ETIMEDOUT { break }
             }
         }
-        guard count > 0 else { return isClosed ? .terminated : .timedOut }
+        guard count > 0 else {
+            isWoken = false
+            return isClosed ? .terminated : .timedOut
+        }
         let taken = min(count, max)
         var out: [Item] = []
         out.reserveCapacity(taken)
@@ -135,6 +139,14 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         period.out += UInt64(taken)
         pthread_cond_broadcast(freed)
         return .items(out)
+    }
+
+    /// Lets the reader take what is left and then see a time-out at once, so that it hands on what it holds.
+    package func wake() {
+        pthread_mutex_lock(lock)
+        isWoken = true
+        pthread_cond_signal(arrived)
+        pthread_mutex_unlock(lock)
     }
 
     /// Lets the reader take what is left, then tells it to end.
