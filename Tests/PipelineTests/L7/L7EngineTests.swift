@@ -256,6 +256,28 @@ import Testing
         #expect(line.send("GET /abc HTTP/1.1\r\nCookie: " + String(repeating: "x", count: 2000)).result == .parsed)
     }
 
+    @Test func bothSidesWait() {
+        var line = Line(Self.assembling)
+        line.send("GET /abc HTTP/1.1\r\nHost: a\r\n")
+        let outcome = line.send("HTTP/1.1 200 OK\r\n", .serverToClient)
+        #expect(outcome.result == .parsed && outcome.stats.requestCount == 1, "the request's share of the call")
+        #expect(line.send("\r\n", .serverToClient).stats.responseCount == 1)
+        #expect(line.out.messages.map(\.type) == [.request, .response])
+    }
+
+    @Test func heldContradictionIsToldWhenParsed() {
+        var line = Line(Self.assembling)
+        let held = line.send("GET /abc HTTP/1.1\r\n", .serverToClient)
+        #expect(held.result == .held && !held.contradictsFlow)
+        let done = line.send("\r\n", .serverToClient)
+        #expect(done.result == .parsed && done.contradictsFlow && done.direction == .clientToServer)
+        line = Line(Self.assembling)
+        line.send("GET /abc HTTP/1.1\r\n", .serverToClient)
+        let answered = line.send(Self.ok, .clientToServer)
+        #expect(answered.contradictsFlow && answered.direction == .serverToClient)
+        #expect(line.out.messages.map(\.type) == [.request, .response])
+    }
+
     @Test func redisCommandOverSegments() {
         var line = Line(Self.assembling, port: 6379)
         line.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")

@@ -194,9 +194,7 @@ package struct L7Engine: ~Copyable {
         let start = out.messages.count
         let result = slots[at].parser.parse(cut, context, settings, &obfuscator, into: &out.messages)
         switch result {
-        case .incomplete:
-            outcome.result = .held
-            return false
+        case .incomplete: return false
         case .failed:
             if out.messages.count > start { out.messages.removeSubrange(start...) }
             if outcome.result != .parsed { outcome.result = .failed }
@@ -333,6 +331,9 @@ package struct L7Engine: ~Copyable {
     // MARK: - Segments
 
     /// Like `parseWhole`, but a message that a segment leaves incomplete waits for the next one in order.
+    ///
+    /// Held segments are filed under the direction in which the flow table saw them, and carry the one that was recognised:
+    /// a difference is told when they are parsed.
     private mutating func parseSegment(
         _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ outcome: inout L7ParseOutcome, into out: inout L7Output
     ) {
@@ -349,16 +350,25 @@ package struct L7Engine: ~Copyable {
             // The other side speaks: what it answers is complete.
             release(at, isRequest: !isRequest, &outcome, into: &out)
         }
-        let serverPort = isRequest ? packet.portDst : packet.portSrc
+        var packet = packet
+        if outcome.contradictsFlow { packet.direction = packet.direction.reversed }
+        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
         let mayWait = settings.reassembly.covers(serverPort)
-        if parseWhole(at, packet, payload, mayWait: mayWait, &outcome, into: &out) { return }
-        let direction = outcome.contradictsFlow ? packet.direction.reversed : packet.direction
-        guard let fresh = held.take(packet, payload, direction: direction) else {
-            counters.reassemblyOverflow &+= 1
-            parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
+        var fresh = L7ParseOutcome()
+        if parseWhole(at, packet, payload, mayWait: mayWait, &fresh, into: &out) {
+            outcome.add(fresh)
             return
         }
-        if direction == .clientToServer { slots[at].heldRequest = fresh } else { slots[at].heldResponse = fresh }
+        let recognised = fresh.contradictsFlow ? packet.direction.reversed : packet.direction
+        if let new = held.take(packet, payload, direction: recognised) {
+            if isRequest { slots[at].heldRequest = new } else { slots[at].heldResponse = new }
+            if outcome.result == .skipped { outcome.result = .held }
+            return
+        }
+        counters.reassemblyOverflow &+= 1
+        packet.direction = recognised
+        outcome.contradictsFlow = outcome.contradictsFlow != fresh.contradictsFlow
+        parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
     }
 
     /// Parses what is held, which has grown.
@@ -366,15 +376,16 @@ package struct L7Engine: ~Copyable {
         _ at: Int, isRequest: Bool, _ number: Int32, _ outcome: inout L7ParseOutcome, into out: inout L7Output
     ) {
         let (packet, bytes) = held.lend(number)
-        let isDone = parseWhole(
-            at, packet, bytes.span.bytes, mayWait: held.hasRoom(number, bytes.count), &outcome, into: &out)
-        if isDone {
-            counters.reassembled &+= 1
-            held.free(number)
-            if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
-        } else {
+        let mayWait = held.hasRoom(bytes.count)
+        guard parseWhole(at, packet, bytes.span.bytes, mayWait: mayWait, &outcome, into: &out) else {
             held.giveBack(number, bytes)
+            outcome.result = .held
+            return
         }
+        counters.reassembled &+= 1
+        held.free(number)
+        if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
+        if (packet.direction == .clientToServer) != isRequest { outcome.contradictsFlow = true }
     }
 
     /// Parses what is held of one direction as it is: nothing more will come.
@@ -387,5 +398,6 @@ package struct L7Engine: ~Copyable {
         let (packet, bytes) = held.lend(number)
         held.free(number)
         parseWhole(at, packet, bytes.span.bytes, mayWait: false, &outcome, into: &out)
+        if (packet.direction == .clientToServer) != isRequest { outcome.contradictsFlow = true }
     }
 }

@@ -78,6 +78,15 @@ package struct L7ParseOutcome: Sendable {
     package var requestDomain = ""
 
     package init() {}
+
+    /// Adds what a later payload of the same call means.
+    mutating func add(_ other: L7ParseOutcome) {
+        if result != .parsed { result = other.result }
+        contradictsFlow = contradictsFlow != other.contradictsFlow
+        stats.merge(other.stats)
+        failedCount &+= other.failedCount
+        if !other.requestDomain.isEmpty { requestDomain = other.requestDomain }
+    }
 }
 
 /// One parsed request, response or one-way message with what its flow's counters and the session join need.

@@ -59,7 +59,7 @@ struct SegmentHolder {
         return first >= 0 && last <= 0
     }
 
-    func hasRoom(_ number: Int32, _ count: Int) -> Bool { count < maxBytes }
+    func hasRoom(_ count: Int) -> Bool { count < maxBytes }
 
     /// First packet and bytes of an entry; the bytes belong to the caller until `giveBack` or `free`.
     mutating func lend(_ number: Int32) -> (packet: L7Packet, bytes: [UInt8]) {
