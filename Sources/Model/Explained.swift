@@ -13,7 +13,7 @@ extension Explained {
 }
 
 /// Exit codes of `dftop` and `dfctl`. Source: design.md 2.1.
-package enum ExitCode: Int32, Sendable {
+package enum ExitCode: Int32, Sendable, Error {
     case ok = 0
     case failed = 1
     case usage = 2

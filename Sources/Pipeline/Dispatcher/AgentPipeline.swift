@@ -22,8 +22,17 @@ package final class AgentPipeline: Sendable {
         /// pcap-filter expression, nil = everything.
         package var filter: String?
         package var identity = EndpointLabeler()
+        /// Own connections that are not captured: to the ingester.
+        package var excluded: [(host: String, port: UInt16)] = []
 
         package init() {}
+
+        /// The user's filter without the agent's own traffic. Source: agent-flow.md 4.3.
+        var captureExpression: String? {
+            var parts = filter.map { ["(\($0))"] } ?? []
+            parts += excluded.map { "not (host \($0.host) and tcp port \($0.port))" }
+            return parts.isEmpty ? nil : parts.joined(separator: " and ")
+        }
     }
 
     /// Sees every packet, and every parsed message before it is joined; for `print packets` and `print l7-messages`.
@@ -69,38 +78,107 @@ package final class AgentPipeline: Sendable {
         var stages: InlineStages?
         var filters: [UInt16: CaptureFilter] = [:]
         if let expression = settings.filter { filters[1] = try CaptureFilter(expression) }
-        var done = Progress()
-        for path in paths where !isStopped && observer?.isSatisfied != true {
-            let file = try CaptureFile(path: path)
-            done.totalBytes = file.size
-            var frame = CaptureFrame()
-            while let bytes = file.next(&frame) {
-                if let expression = settings.filter {
-                    if filters[frame.link] == nil {
-                        filters[frame.link] = try CaptureFilter(expression, link: frame.link)
-                    }
-                    if filters[frame.link]?.matches(bytes, wire: frame.wire) == false { continue }
-                }
-                if stages == nil { stages = InlineStages(settings: settings, sink: sink, clockNs: frame.timeNs) }
-                stages?.handle(frame, bytes, observer: observer)
-                if file.packets & 0xfff == 0 {
-                    if isStopped || observer?.isSatisfied == true { break }
-                    if let progress, file.packets & 0xffff == 0 {
-                        done.packets = file.packets
-                        done.bytes = file.bytesRead
-                        progress(done)
-                    }
-                    if file.packets & 0xffff == 0, let stages { state.withLock { stages.copyCounters(into: &$0) } }
-                }
+        var failure: Failure?
+        for path in paths where failure == nil && !isStopped && observer?.isSatisfied != true {
+            do {
+                let file = try CaptureFile(path: path)
+                try read(file, into: &stages, filters: &filters, observer: observer, progress: progress)
+                if let trouble = file.trouble { troubles.append((path, trouble)) }
+            } catch {
+                // What was read before is still flushed.
+                failure = error
             }
-            if let trouble = file.trouble { troubles.append((path, trouble)) }
-            done.packets = file.packets
-            done.bytes = file.bytesRead
-            progress?(done)
         }
         stages?.finish(observer: observer)
         if let stages { state.withLock { stages.copyCounters(into: &$0) } }
         sink.flush()
+        if let failure { throw failure }
         return troubles
+    }
+
+    private func read(
+        _ file: CaptureFile, into stages: inout InlineStages?, filters: inout [UInt16: CaptureFilter],
+        observer: (any Observer)?, progress: ((Progress) -> Void)?
+    ) throws(Failure) {
+        var done = Progress()
+        done.totalBytes = file.size
+        var frame = CaptureFrame()
+        while let bytes = file.next(&frame) {
+            if let expression = settings.filter {
+                if filters[frame.link] == nil { filters[frame.link] = try CaptureFilter(expression, link: frame.link) }
+                if filters[frame.link]?.matches(bytes, wire: frame.wire) == false { continue }
+            }
+            if stages == nil { stages = InlineStages(settings: settings, sink: sink, clockNs: frame.timeNs) }
+            stages?.handle(frame, bytes, observer: observer)
+            guard file.packets & 0xfff == 0 else { continue }
+            if isStopped || observer?.isSatisfied == true { break }
+            guard file.packets & 0xffff == 0 else { continue }
+            done.packets = file.packets
+            done.bytes = file.bytesRead
+            progress?(done)
+            if let stages { state.withLock { stages.copyCounters(into: &$0) } }
+        }
+        done.packets = file.packets
+        done.bytes = file.bytesRead
+        progress?(done)
+    }
+
+    // MARK: - Live
+
+    /// Captures until `stop` is called or `isSatisfied` says so, then flushes what was captured.
+    /// - Parameter onReady: called once capture runs, with the interfaces.
+    package func capture(
+        observer: (any Observer)? = nil, isSatisfied: () -> Bool = { false },
+        onReady: ([NetworkInterface]) -> Void = { _ in }
+    ) throws(Failure) {
+        var interfaces = try settings.interfaces.resolve(NetworkInterface.all())
+        let filter: CaptureFilter?
+        if let expression = settings.captureExpression { filter = try CaptureFilter(expression) } else { filter = nil }
+        let ring = try PacketRing(settings: settings.ring)
+        try ring.apply(socketFilter(filter, interfaces))
+        let stages = LiveStages(settings: settings, sink: sink, interfaces: interfaces)
+        onReady(interfaces)
+        var failure: Failure?
+        var frame = CaptureFrame()
+        var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+        var nextCheckNs = monotonicNs()
+        var handled = 0
+        while !isStopped {
+            do {
+                switch try ring.next(&frame, &bytes) {
+                case .frame:
+                    stages.handle(frame, bytes, observer: observer)
+                    handled &+= 1
+                case .idle, .end: stages.tick(nowNs: wallClockNs(), observer: observer)
+                }
+                guard handled & 0xff == 0 || bytes.isEmpty || frame.captured == 0 else { continue }
+            } catch {
+                failure = error
+                break
+            }
+            let now = monotonicNs()
+            guard now >= nextCheckNs else { continue }
+            nextCheckNs = now &+ 500_000_000
+            stages.tick(nowNs: wallClockNs(), observer: observer)
+            ring.updateStatistics()
+            stages.noteKernel(packets: ring.kernelPackets, drops: ring.kernelDrops)
+            state.withLock { stages.copyCounters(into: &$0) }
+            if isSatisfied() { break }
+            // Interfaces that appeared since are captured too; names that vanished are waited for.
+            let all = NetworkInterface.all()
+            if let found = try? settings.interfaces.resolve(all), found != interfaces {
+                interfaces = found
+                stages.setInterfaces(found)
+                do { try ring.apply(socketFilter(filter, found)) } catch { failure = error }
+            }
+        }
+        stages.finish(observer: observer)
+        state.withLock { stages.copyCounters(into: &$0) }
+        sink.flush()
+        if let failure { throw failure }
+    }
+
+    private func socketFilter(_ filter: CaptureFilter?, _ interfaces: [NetworkInterface]) -> SocketFilter {
+        SocketFilter(filter: filter, interfaces: interfaces.map(\.index), snapLength: settings.ring.snapLength)
     }
 }

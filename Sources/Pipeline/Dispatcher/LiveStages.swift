@@ -1,0 +1,160 @@
+import Capture
+import Model
+import Synchronization
+
+/// The stages of a live agent: flow table in the capture thread, metrics and session join each behind a bounded queue.
+/// Source: agent-flow.md 1.
+final class LiveStages {
+    private static let batch = 512
+
+    private var dispatcher: Dispatcher
+    private let sink: any RecordSink
+    private let flows: OverwriteQueue<TaggedFlow>
+    private let l7Stats: OverwriteQueue<L7Stats>
+    private let messages: OverwriteQueue<L7Message>
+    private let metrics: Guarded<MetricsStage>
+    private let sessions: Guarded<SessionAggregator>
+    private var threads: [StageThread] = []
+    private let agentType: AgentType
+    private let localEPC: Int32
+
+    init(settings: AgentPipeline.Settings, sink: any RecordSink, interfaces: [NetworkInterface]) {
+        self.sink = sink
+        agentType = settings.identity.agentType
+        localEPC = settings.identity.localEPC
+        let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
+        dispatcher = Dispatcher(
+            flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: wallClockNs()),
+            isLive: true)
+        flows = OverwriteQueue(name: "1-tagged-flow-to-quadruple-generator", capacity: 65536)
+        l7Stats = OverwriteQueue(name: "1-l7-stats-to-quadruple-generator", capacity: 65536)
+        messages = OverwriteQueue(name: "1-tagged-flow-to-app-protocol-logs", capacity: 65536)
+        metrics = Guarded(MetricsStage(settings: settings.metrics, sink: sink))
+        sessions = Guarded(SessionAggregator(settings: settings.sessions))
+        setInterfaces(interfaces)
+        start()
+    }
+
+    private func start() {
+        threads.append(
+            StageThread(name: "quadruple-gen") { [flows, metrics] in
+                while true {
+                    switch flows.receive(timeoutMs: 1000) {
+                    case .items(let batch): metrics.with { $0.handle(flows: batch) }
+                    case .timedOut: break
+                    case .terminated: return
+                    }
+                    metrics.with { $0.tick(nowNs: wallClockNs()) }
+                }
+            })
+        threads.append(
+            StageThread(name: "l7-quadruple-gen") { [l7Stats, metrics] in
+                while true {
+                    switch l7Stats.receive(timeoutMs: 1000) {
+                    case .items(let batch): metrics.with { $0.handle(l7Stats: batch) }
+                    case .timedOut: break
+                    case .terminated: return
+                    }
+                }
+            })
+        threads.append(
+            StageThread(name: "app-proto-logs") { [messages, sessions, sink] in
+                var logs: [L7FlowLog] = []
+                while true {
+                    let received = messages.receive(timeoutMs: 1000)
+                    let now = wallClockNs()
+                    sessions.with { sessions in
+                        switch received {
+                        case .items(let batch): for message in batch { sessions.add(message, nowNs: now, into: &logs) }
+                        case .timedOut: break
+                        case .terminated: sessions.flush(asTimeout: false, nowNs: now, into: &logs)
+                        }
+                        sessions.endBatch(nowNs: now, into: &logs)
+                    }
+                    if !logs.isEmpty {
+                        sink.send(l7Logs: logs)
+                        logs.removeAll(keepingCapacity: true)
+                    }
+                    if case .terminated = received { return }
+                }
+            })
+    }
+
+    func setInterfaces(_ interfaces: [NetworkInterface]) {
+        dispatcher.setInterfaces(interfaces)
+        var local = Set<EndpointLabeler.Local>()
+        for interface in interfaces where interface.isUp && interface.mac != 0 {
+            for ip in interface.addresses + interface.v6Addresses { local.insert(.init(mac: interface.mac, ip: ip)) }
+        }
+        dispatcher.flowMap.labeler = EndpointLabeler(agentType: agentType, localEPC: localEPC, forwardTable: local)
+    }
+
+    func noteKernel(packets: UInt64, drops: UInt64) { dispatcher.noteKernel(packets: packets, drops: drops) }
+
+    @inline(__always)
+    func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
+        let packet = dispatcher.handle(frame, bytes)
+        if let observer, let packet { observer.observe(packet: packet, frame: frame) }
+        if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= LiveStages.batch {
+            drain(observer: observer)
+        }
+    }
+
+    func tick(nowNs: UInt64, observer: (any AgentPipeline.Observer)?) {
+        dispatcher.flowMap.tick(nowNs: nowNs)
+        drain(observer: observer)
+    }
+
+    private func drain(observer: (any AgentPipeline.Observer)?) {
+        dispatcher.flowMap.drainOutput { [flows] batch, _ in flows.put(Array(batch)) }
+        if !dispatcher.flowMap.l7.stats.isEmpty {
+            l7Stats.put(dispatcher.flowMap.l7.stats)
+            dispatcher.flowMap.l7.stats.removeAll(keepingCapacity: true)
+        }
+        guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
+        observer?.observe(messages: dispatcher.flowMap.l7.output.messages)
+        messages.put(dispatcher.flowMap.l7.output.messages)
+        dispatcher.flowMap.l7.output.messages.removeAll(keepingCapacity: true)
+    }
+
+    /// Ends all flows and hands on what is left in every stage.
+    func finish(observer: (any AgentPipeline.Observer)?) {
+        drain(observer: observer)
+        while dispatcher.flowMap.closeOneSecond() != nil { drain(observer: observer) }
+        flows.close()
+        l7Stats.close()
+        messages.close()
+        for thread in threads { thread.join() }
+        metrics.with { $0.finish() }
+    }
+
+    func copyCounters(into counters: inout PipelineCounters) {
+        counters.dispatcher = dispatcher.counters
+        counters.flowMap = dispatcher.flowMap.counters
+        counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
+        counters.sessions = sessions.with { $0.counters }
+        counters.stages = metrics.with { $0.takeReadings() }
+        counters.queues = [reading(of: flows), reading(of: l7Stats), reading(of: messages)]
+    }
+
+    private func reading<Item>(
+        of queue: OverwriteQueue<Item>
+    ) -> (name: String, totals: QueueCounters, waiting: Int, capacity: Int) {
+        let snapshot = queue.snapshot()
+        return (queue.name, snapshot.totals, snapshot.waiting, queue.capacity)
+    }
+}
+
+/// A value that several stage threads use one after the other.
+///
+/// `@unchecked Sendable`: `value` is touched only while `lock` is held.
+private final class Guarded<Value>: @unchecked Sendable {
+    private var value: Value
+    private let lock = Mutex(())
+
+    init(_ value: Value) { self.value = value }
+
+    func with<Result>(_ body: (inout Value) -> Result) -> Result {
+        lock.withLock { _ in body(&value) }
+    }
+}

@@ -1,0 +1,209 @@
+import Capture
+import Model
+import Pipeline
+import ServerCore
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Prints what the pipeline hands on. In live capture batches come from several stage threads; a lock keeps lines whole.
+///
+/// `@unchecked Sendable`: everything mutable is touched while `lock` is held.
+final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
+    struct Options {
+        var kind: PrintCommand.Kind
+        var format: OutputFormat
+        var filter: Filter?
+        var count: Int?
+        /// One-second flows or documents; nil: minute flows, both kinds of documents.
+        var perSecond: Bool?
+        var table: String?
+        var isLive: Bool
+    }
+
+    private let options: Options
+    private let lock = Lock()
+    private let rows = RowMaker()
+    private let budget: RowBudget
+    private var writers: [String: RowWriter] = [:]
+    private var order = WindowOrder()
+
+    init(options: Options) {
+        self.options = options
+        budget = RowBudget(options.count)
+    }
+
+    /// `errno` of a write to stdout that failed.
+    var writeError: Int32 { lock.withLock { budget.writeError } }
+    var isSatisfied: Bool { lock.withLock { budget.isSpent } }
+    var wantsSecondFlows: Bool { options.kind == .flows && options.perSecond == true }
+
+    // MARK: - RecordSink
+
+    func send(documents: [Document]) {
+        guard options.kind == .metrics else { return }
+        lock.withLock {
+            for document in documents {
+                let isSecond = document.flags & Document.perSecond != 0
+                if let wanted = options.perSecond, wanted != isSecond { continue }
+                guard case .success(let row) = rows.row(document), let table = row.table(perSecond: isSecond) else {
+                    continue
+                }
+                if let name = options.table, name != table.name, name != table.name.split(separator: ".")[0],
+                    name != table.qualifiedName
+                {
+                    continue
+                }
+                writer(table, constants: [("table", table.name)]).write(row)
+            }
+            endBatch()
+        }
+    }
+
+    func send(flowLogs: [TaggedFlow]) {
+        guard options.kind == .flows, options.perSecond != true else { return }
+        printFlows(flowLogs)
+    }
+
+    func observe(secondFlows: [TaggedFlow]) {
+        guard wantsSecondFlows else { return }
+        printFlows(secondFlows)
+    }
+
+    func send(l7Logs: [L7FlowLog]) {
+        guard options.kind == .l7 else { return }
+        lock.withLock {
+            let writer = writer(Catalogue.l7FlowLog)
+            for log in l7Logs { writer.write(rows.row(log)) }
+            endBatch()
+        }
+    }
+
+    func flush() {
+        lock.withLock {
+            let writer = writer(Catalogue.l4FlowLog)
+            for flow in order.takeAll() { writer.write(rows.row(flow)) }
+            for writer in writers.values { writer.drain() }
+        }
+    }
+
+    // MARK: - Observer
+
+    var wantsPackets: Bool { options.kind == .packets }
+    var wantsMessages: Bool { options.kind == .l7Messages }
+
+    func observe(packet: MetaPacket, frame: CaptureFrame) {
+        lock.withLock { writer(Catalogue.packets).write(PacketRow(packet: packet, frame: frame)) }
+    }
+
+    func observe(messages: [L7Message]) {
+        lock.withLock {
+            for message in messages where !message.isOnBlacklist {
+                let log = message.standalone()
+                var extras: [(name: String, value: FieldValue)] = [
+                    ("message", .text(message.type.text)),
+                    ("protocol", .text(message.l7Protocol.displayName.lowercased())),
+                ]
+                if let ids = log.trace?.traceIDs, ids.count > 1 {
+                    extras.append(("trace_ids", .list(ids.map { .text($0) })))
+                }
+                let writer = writer(Catalogue.l7FlowLog, extras: ["message", "protocol"], hiding: ["protocol"])
+                writer.write(rows.row(log), extras: extras)
+            }
+            endBatch()
+        }
+    }
+
+    // MARK: -
+
+    private func printFlows(_ flows: [TaggedFlow]) {
+        lock.withLock {
+            let writer = writer(Catalogue.l4FlowLog)
+            if options.isLive {
+                for flow in flows { writer.write(rows.row(flow)) }
+            } else {
+                order.add(flows)
+                for flow in order.takeSettled() { writer.write(rows.row(flow)) }
+            }
+            endBatch()
+        }
+    }
+
+    private func writer(
+        _ table: TableSchema, extras: [String] = [], constants: [(name: String, value: String)] = [],
+        hiding: Set<String> = []
+    ) -> RowWriter {
+        if let writer = writers[table.name] { return writer }
+        let writer = RowWriter(
+            table: table, format: options.format, filter: options.filter, budget: budget, isPrompt: options.isLive,
+            extras: extras, constants: constants, hiding: hiding)
+        writers[table.name] = writer
+        return writer
+    }
+
+    private func endBatch() {
+        for writer in writers.values { writer.endBatch() }
+    }
+}
+
+/// Puts flows in the order of the end of their window, then of their first packet, while holding few of them: a flow is
+/// settled when the newest one is so much later that none before it can come any more.
+private struct WindowOrder {
+    /// A minute log leaves at most this long after its window, by the delays of the metrics stages.
+    private static let latenessNs: UInt64 = 20_000_000_000
+
+    private var waiting: [TaggedFlow] = []
+    private var newestNs: UInt64 = 0
+    private var settledNs: UInt64 = 0
+
+    mutating func add(_ flows: [TaggedFlow]) {
+        waiting += flows
+        for flow in flows where flow.closeType != CloseType.forcedReport.rawValue {
+            newestNs = max(newestNs, flow.endTimeNs)
+        }
+    }
+
+    mutating func takeSettled() -> [TaggedFlow] {
+        let limit = newestNs > WindowOrder.latenessNs ? newestNs - WindowOrder.latenessNs : 0
+        guard limit >= settledNs &+ 5_000_000_000 else { return [] }
+        settledNs = limit
+        let settled = waiting.filter { $0.endTimeNs < limit }
+        waiting.removeAll { $0.endTimeNs < limit }
+        return WindowOrder.sorted(settled)
+    }
+
+    mutating func takeAll() -> [TaggedFlow] {
+        defer { waiting = [] }
+        return WindowOrder.sorted(waiting)
+    }
+
+    private static func sorted(_ flows: [TaggedFlow]) -> [TaggedFlow] {
+        let order = flows.indices.sorted { a, b in
+            let left = flows[a]
+            let right = flows[b]
+            if left.endTimeNs != right.endTimeNs { return left.endTimeNs < right.endTimeNs }
+            if left.startTimeNs != right.startTimeNs { return left.startTimeNs < right.startTimeNs }
+            return left.flowID < right.flowID
+        }
+        return order.map { flows[$0] }
+    }
+}
+
+/// A mutual exclusion lock for code that is not worth splitting into a guarded value.
+final class Lock: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+
+    init() { pthread_mutex_init(mutex, nil) }
+
+    deinit {
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
+    }
+
+    func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+}
