@@ -15,7 +15,8 @@ package struct Destination: Sendable, Equatable {
     package init?(_ text: String, defaultPort: UInt16 = Destination.defaultPort) {
         var host = text[...]
         var port = defaultPort
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
+        if text.hasPrefix("[") {
+            guard let end = text.firstIndex(of: "]") else { return nil }
             host = text[text.index(after: text.startIndex)..<end]
             let rest = text[text.index(after: end)...]
             guard rest.isEmpty || rest.hasPrefix(":") else { return nil }
