@@ -76,6 +76,8 @@ let package = Package(
         .executableTarget(
             name: "trafficgen", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
+        .executableTarget(
+            name: "wirebench", dependencies: ["Wire", "Model"], path: "Benchmarks/Wire", swiftSettings: hot),
 
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(

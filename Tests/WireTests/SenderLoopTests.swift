@@ -148,6 +148,7 @@ struct SenderLoopTests {
         } catch {
             #expect(error.exitCode == .unreachable)
             #expect(error.sentence.contains("127.0.0.1"))
+            #expect(sink.lost > 0 && sink.lost <= 10_000)
         }
     }
 

@@ -1,6 +1,5 @@
 package import Logging
 package import Model
-import Synchronization
 package import Wire
 
 /// The record sink of an agent that reports over the network: three queues, three senders. Source: wire.md 5,
@@ -44,7 +43,6 @@ package final class SenderSink: RecordSink {
     /// Also for further senders of the same agent.
     package let shared: SenderShared
     private let settings: Settings
-    private let lostRecords = Atomic<UInt64>(0)
 
     package init(
         _ settings: Settings, logger: Logger = Logger(label: "dftop.sender"),
@@ -98,9 +96,7 @@ package final class SenderSink: RecordSink {
 
     private func put<Record>(_ batch: [Record], _ queue: OverwriteQueue<Record>) {
         guard settings.isReplay else { return queue.put(batch) }
-        if shared.failure != nil || !queue.putWaiting(batch) {
-            lostRecords.add(UInt64(batch.count), ordering: .relaxed)
-        }
+        if shared.failure != nil || !queue.putWaiting(batch) { shared.lose(batch.count) }
     }
 
     /// Lets the senders send what they hold without waiting for silence.
@@ -127,6 +123,6 @@ package final class SenderSink: RecordSink {
         if let failure = shared.failure { throw failure }
     }
 
-    /// Records that a failed replay could not hand on.
-    package var lost: UInt64 { lostRecords.load(ordering: .relaxed) }
+    /// Records that a failed replay could not hand on; those in flight when the connection broke are not among them.
+    package var lost: UInt64 { shared.lost }
 }

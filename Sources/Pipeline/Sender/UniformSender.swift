@@ -22,6 +22,7 @@ package final class SenderShared: Sendable {
     private let identityNow: Mutex<FrameIdentity>
     private let overflowNow: Mutex<Overflow>
     private let failureNow = Mutex<Failure?>(nil)
+    private let lostRecords = Atomic<UInt64>(0)
     private let raise: @Sendable (UInt64) -> Void
 
     /// - Parameters:
@@ -53,6 +54,10 @@ package final class SenderShared: Sendable {
 
     /// The first failure of a replay.
     package var failure: Failure? { failureNow.withLock { $0 } }
+
+    /// Records of a replay that were not sent because of a failure.
+    package var lost: UInt64 { lostRecords.load(ordering: .relaxed) }
+    func lose(_ records: Int) { lostRecords.add(UInt64(records), ordering: .relaxed) }
 
     func fail(_ failure: Failure) { failureNow.withLock { if $0 == nil { $0 = failure } } }
 
@@ -111,7 +116,10 @@ package final class UniformSender<Record: WireEncodable>: Sendable {
             switch queue.receive(max: FlushRule.batch, timeoutMs: FlushRule.silenceMs) {
             case .items(let batch):
                 counters.withLock { $0.rx += UInt64(batch.count) }
-                if shared.failure != nil { continue }
+                if shared.failure != nil {
+                    shared.lose(batch.count)
+                    continue
+                }
                 rule.batchArrived(nowNs: monotonicNs())
                 for record in batch {
                     frame.append(record)
@@ -128,7 +136,10 @@ package final class UniformSender<Record: WireEncodable>: Sendable {
 
     private func flush(_ frame: inout FrameBuffer) {
         guard !frame.isEmpty else { return }
-        defer { frame.clear() }
+        defer {
+            if shared.failure != nil { shared.lose(frame.records) }
+            frame.clear()
+        }
         guard shared.failure == nil else { return }
         let plainCount = frame.plainCount
         let length = frame.seal(FrameHeader(type: type, identity: shared.identity))
@@ -190,6 +201,7 @@ struct FrameBuffer: ~Copyable {
     private var plain = WireWriter(capacity: FlushRule.bufferLimit + 4096)
     private var sealed: [UInt8] = []
     private var compressor: ZstdCompressor?
+    private(set) var records = 0
     private let isCompressing: Bool
     private let blank = FrameHeader(type: .metrics).bytes
 
@@ -205,6 +217,7 @@ struct FrameBuffer: ~Copyable {
     mutating func append(_ record: borrowing some WireEncodable) {
         if plain.isEmpty { plain.append(blank) }
         plain.appendRecord(record)
+        records += 1
     }
 
     /// Completes the frame; its length, or nil when it cannot be made.
@@ -238,6 +251,7 @@ struct FrameBuffer: ~Copyable {
 
     mutating func clear() {
         plain.removeAll()
+        records = 0
         plain.shrink(to: 2 * FlushRule.bufferLimit)
     }
 }

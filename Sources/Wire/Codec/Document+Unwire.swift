@@ -88,8 +88,13 @@ extension Meter {
             switch tag {
             case 0x08: id = try reader.u32(bytes)
             case 0x12:
-                var flow = FlowMeter()
-                if case .flow(let before) = self { flow = before }
+                // A document starts with an empty flow meter, so there is nothing to carry over but in odd encodings.
+                guard case .flow(var flow) = self else {
+                    var ignored = FlowMeter()
+                    try ignored.decode(bytes, reader.message(bytes))
+                    if id == 1 || id == 0 { self = .flow(ignored) }
+                    continue
+                }
                 try flow.decode(bytes, reader.message(bytes))
                 if id == 1 || id == 0 { self = .flow(flow) }
             case 0x1a:

@@ -89,7 +89,10 @@ struct FieldReader {
     mutating func string(_ bytes: RawSpan) throws(ParseError) -> String {
         let range = try block(bytes)
         if range.isEmpty { return "" }
-        return bytes.withUnsafeBytes { String(decoding: $0[range], as: UTF8.self) }
+        return bytes.withUnsafeBytes { all in
+            let part = UnsafeRawBufferPointer(rebasing: all[range])
+            return part.withMemoryRebound(to: UInt8.self) { String(decoding: $0, as: UTF8.self) }
+        }
     }
 
     /// A `bytes` field of 4 or 16 octets; anything else reads as zero, as an absent field would.

@@ -75,8 +75,17 @@ package struct WireWriter: ~Copyable {
     mutating func varint(_ field: Int, _ value: UInt64) {
         guard value != 0 else { return }
         ensure(16)
-        putTag(field << 3)
-        putVarint(value)
+        // Through a local pointer: a byte stored might otherwise change `count`, for all that the compiler knows.
+        let start = base
+        var next = Self.tag(field << 3, at: start + count)
+        var rest = value
+        while rest >= 0x80 {
+            next.pointee = UInt8(truncatingIfNeeded: rest | 0x80)
+            next += 1
+            rest >>= 7
+        }
+        next.pointee = UInt8(truncatingIfNeeded: rest)
+        count = next + 1 - start
     }
 
     @inline(__always)
@@ -206,27 +215,34 @@ package struct WireWriter: ~Copyable {
     /// Caller has ensured room.
     @inline(__always)
     private mutating func putTag(_ tag: Int) {
+        count = Self.tag(tag, at: base + count) - base
+    }
+
+    /// Writes a tag of one or two bytes; where the next byte goes.
+    @inline(__always)
+    private static func tag(_ tag: Int, at place: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
         if tag < 0x80 {
-            base[count] = UInt8(truncatingIfNeeded: tag)
-            count += 1
-        } else {
-            base[count] = UInt8(truncatingIfNeeded: tag | 0x80)
-            base[count + 1] = UInt8(truncatingIfNeeded: tag >> 7)
-            count += 2
+            place.pointee = UInt8(truncatingIfNeeded: tag)
+            return place + 1
         }
+        place.pointee = UInt8(truncatingIfNeeded: tag | 0x80)
+        place[1] = UInt8(truncatingIfNeeded: tag >> 7)
+        return place + 2
     }
 
     /// Caller has ensured room for ten bytes.
     @inline(__always)
     private mutating func putVarint(_ value: UInt64) {
+        let start = base
+        var next = start + count
         var rest = value
         while rest >= 0x80 {
-            base[count] = UInt8(truncatingIfNeeded: rest | 0x80)
-            count += 1
+            next.pointee = UInt8(truncatingIfNeeded: rest | 0x80)
+            next += 1
             rest >>= 7
         }
-        base[count] = UInt8(truncatingIfNeeded: rest)
-        count += 1
+        next.pointee = UInt8(truncatingIfNeeded: rest)
+        count = next + 1 - start
     }
 
     private mutating func putBlock(_ field: Int, _ content: UnsafeBufferPointer<UInt8>) {

@@ -1,4 +1,5 @@
 import CWire
+import Model
 
 #if canImport(Glibc)
     import Glibc
@@ -18,15 +19,14 @@ final class CArena {
     }
 
     /// Ends at the first NUL: protobuf-c has no length for strings.
-    func string(_ text: String) -> UnsafeMutablePointer<CChar> {
-        let bytes = Array(text.utf8) + [0]
-        let copy = room(bytes.count)
-        copy.copyMemory(from: bytes, byteCount: bytes.count)
-        return copy.bindMemory(to: CChar.self, capacity: bytes.count)
+    func string(_ text: String) -> UnsafeMutablePointer<CChar>? {
+        guard let copy = strdup(text) else { preconditionFailure("the process is out of memory") }
+        owned.append(copy)
+        return copy
     }
 
     func strings(_ texts: [String]) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? {
-        array(texts.map { string($0) as UnsafeMutablePointer<CChar>? })
+        array(texts.map { string($0) })
     }
 
     func array<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element>? {
@@ -37,8 +37,17 @@ final class CArena {
         return copy
     }
 
-    func bytes(_ octets: [UInt8]) -> ProtobufCBinaryData {
-        ProtobufCBinaryData(len: octets.count, data: array(octets))
+    /// Sixteen octets, or four.
+    func bytes(_ address: IPAddress, isWide: Bool = true) -> ProtobufCBinaryData {
+        let length = isWide ? 16 : 4
+        let copy = room(length)
+        if isWide {
+            copy.storeBytes(of: address.high.bigEndian, as: UInt64.self)
+            copy.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+        } else {
+            copy.storeBytes(of: address.v4.bigEndian, as: UInt32.self)
+        }
+        return ProtobufCBinaryData(len: length, data: copy.bindMemory(to: UInt8.self, capacity: length))
     }
 
     private func room(_ count: Int) -> UnsafeMutableRawPointer {

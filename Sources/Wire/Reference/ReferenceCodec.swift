@@ -11,10 +11,13 @@ package protocol ReferenceCodable: WireEncodable, WireDecodable {
 extension IPAddress {
     /// Of a `bytes` field with 4 or 16 octets, else zero.
     init(_ field: ProtobufCBinaryData) {
-        let octets = Array(UnsafeBufferPointer(start: field.data, count: field.data == nil ? 0 : field.len))
-        switch octets.count {
-        case 16: self = IPAddress(octets: octets) ?? IPAddress()
-        case 4: self.init(v4: octets.reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+        let raw = UnsafeRawBufferPointer(start: field.data, count: field.data == nil ? 0 : field.len)
+        switch raw.count {
+        case 16:
+            self.init(
+                high: UInt64(bigEndian: raw.loadUnaligned(as: UInt64.self)),
+                low: UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        case 4: self.init(v4: UInt32(bigEndian: raw.loadUnaligned(as: UInt32.self)))
         default: self.init()
         }
     }

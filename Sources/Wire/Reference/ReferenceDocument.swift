@@ -47,8 +47,8 @@ extension MiniField {
     fileprivate func message(_ arena: CArena, isEdge: Bool) -> UnsafeMutablePointer<Metric__MiniField> {
         let message = arena.make(metric__mini_field__init)
         let addresses = DocumentAddresses(self)
-        message.pointee.ip = arena.bytes(addresses.isWide ? addresses.ip.octets : addresses.ip.octets4)
-        if isEdge { message.pointee.ip1 = arena.bytes(addresses.isWide ? addresses.ip1.octets : addresses.ip1.octets4) }
+        message.pointee.ip = arena.bytes(addresses.ip, isWide: addresses.isWide)
+        if isEdge { message.pointee.ip1 = arena.bytes(addresses.ip1, isWide: addresses.isWide) }
         message.pointee.global_thread_id = globalThreadID
         message.pointee.is_ipv6 = isIPv6 ? 1 : 0
         message.pointee.l3_epc_id = l3EpcID

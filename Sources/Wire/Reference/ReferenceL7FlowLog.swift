@@ -111,8 +111,8 @@ extension L7Base {
         message.pointee.mac_dst = macDst
         message.pointee.ip_src = isIPv6 ? 0 : ipSrc.v4
         message.pointee.ip_dst = isIPv6 ? 0 : ipDst.v4
-        message.pointee.ip6_src = arena.bytes(isIPv6 ? ipSrc.octets : IPAddress().octets)
-        message.pointee.ip6_dst = arena.bytes(isIPv6 ? ipDst.octets : IPAddress().octets)
+        message.pointee.ip6_src = arena.bytes(isIPv6 ? ipSrc : IPAddress())
+        message.pointee.ip6_dst = arena.bytes(isIPv6 ? ipDst : IPAddress())
         message.pointee.l3_epc_id_src = l3EpcIDSrc
         message.pointee.l3_epc_id_dst = l3EpcIDDst
         message.pointee.port_src = UInt32(portSrc)

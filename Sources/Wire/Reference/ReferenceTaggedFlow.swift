@@ -15,8 +15,8 @@ extension TaggedFlow: ReferenceCodable {
         key.pointee.mac_dst = self.key.macDst
         key.pointee.ip_src = ends.ipSrc
         key.pointee.ip_dst = ends.ipDst
-        key.pointee.ip6_src = arena.bytes(ends.ip6Src.octets)
-        key.pointee.ip6_dst = arena.bytes(ends.ip6Dst.octets)
+        key.pointee.ip6_src = arena.bytes(ends.ip6Src)
+        key.pointee.ip6_dst = arena.bytes(ends.ip6Dst)
         key.pointee.port_src = UInt32(src.realPort)
         key.pointee.port_dst = UInt32(dst.realPort)
         key.pointee.proto = UInt32(self.key.proto)
