@@ -46,7 +46,7 @@ import Testing
         var bench = Bench(.http1)
         bench.settings.trace.set(clientIPHeaders: ["X-Real-IP"])
         bench.settings.trace.set(xRequestIDHeaders: ["X-Request-ID"])
-        bench.settings.httpCustomFields = ["x-user-id"]
+        bench.settings.set(httpCustomFields: ["x-user-id"])
         let (result, out) = bench.feed(
             "POST /api/v1/users?id=1 HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\nX-Real-IP: 1.2.3.4\r\n"
                 + "x-request-id: r1\r\nTraceParent: 00-aa-bb-01\r\nX-User-Id: 7\r\nEmpty:\r\n\r\nhello")

@@ -60,10 +60,10 @@ import Testing
                 if messages[number].type == .response, messages[number].log.endpoint.isEmpty {
                     messages[number].log.endpoint =
                         rrt.requestEndpoint(
-                            flowID: 0, sessionID: nil, isReversed: false, timeUs: packet.timeNs / 1000) ?? ""
+                            flow: 0, sessionID: nil, isReversed: false, timeUs: packet.timeNs / 1000) ?? ""
                 }
                 let item = RrtCache.Item(
-                    flowID: 0, sessionID: nil, isReversed: false, type: messages[number].type,
+                    flow: 0, sessionID: nil, isReversed: false, type: messages[number].type,
                     direction: context.direction, status: messages[number].log.responseStatus,
                     timeUs: packet.timeNs / 1000, isOnBlacklist: false, needsAggregation: true, merge: nil,
                     endpoint: messages[number].log.endpoint)

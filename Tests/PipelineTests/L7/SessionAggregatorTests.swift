@@ -35,7 +35,8 @@ import Testing
         _ aggregator: inout SessionAggregator, _ batch: [L7Message], nowMs: UInt64 = 0
     ) -> [String] {
         var out: [L7FlowLog] = []
-        for message in batch { aggregator.add(message, nowNs: nowMs * 1_000_000, into: &out) }
+        var batch = batch
+        aggregator.add(batch: &batch, nowNs: nowMs * 1_000_000, into: &out)
         aggregator.endBatch(nowNs: nowMs * 1_000_000, into: &out)
         return out.map(show)
     }
@@ -221,6 +222,28 @@ import Testing
             request.merge(response)
             #expect(request.log.capturedResponseByte == expected && request.log.capturedRequestByte == 5)
         }
+    }
+
+    @Test func pairIndexAgreesWithADictionary() {
+        var random = L7FuzzTests.Random(state: 5)
+        var index = PairIndex()
+        var expected: [UInt64: Int32] = [:]
+        for round in 0..<20_000 as Range<Int32> {
+            let number = UInt64.random(in: 0..<400, using: &random)
+            let key = PairIndex.Key(high: number / 3, low: number % 3)
+            if let known = expected[number] {
+                #expect(index.find(key) == known)
+                if Bool.random(using: &random) {
+                    #expect(index.remove(key) == known)
+                    expected[number] = nil
+                }
+            } else {
+                #expect(index.find(key) == -1 && index.remove(key) == -1)
+                index.insert(key, round)
+                expected[number] = round
+            }
+        }
+        #expect(index.count == expected.count)
     }
 
     // MARK: - Throttle

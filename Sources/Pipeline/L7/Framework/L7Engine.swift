@@ -105,10 +105,8 @@ package struct L7Engine: ~Copyable {
         guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (L7ParseOutcome(), 0, 0) }
         var outcome = L7ParseOutcome()
         for isRequest in [true, false] { release(Int(index), isRequest: isRequest, &outcome, into: &out) }
-        let flowID = slots[Int(index)].flowID
-        let forward = rrt.popTimeout(flowID: flowID, isFlowEnd: true, isReversed: false)
-        let reversed = rrt.popTimeout(flowID: flowID, isFlowEnd: true, isReversed: true)
-        rrt.removeFlow(flowID)
+        let forward = rrt.popTimeout(flow: Int(index), isFlowEnd: true, isReversed: false)
+        let reversed = rrt.popTimeout(flow: Int(index), isFlowEnd: true, isReversed: true)
         slots[Int(index)] = Slot()
         slots[Int(index)].nextFree = firstFree
         firstFree = index
@@ -118,10 +116,9 @@ package struct L7Engine: ~Copyable {
     /// Timeouts so far of a flow that goes on, for the two `L7Stats` of its per-second report. Resets them.
     package mutating func popTimeouts(slot index: Int32) -> (forward: UInt32, reversed: UInt32) {
         guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (0, 0) }
-        let flowID = slots[Int(index)].flowID
         return (
-            rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: false),
-            rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: true)
+            rrt.popTimeout(flow: Int(index), isFlowEnd: false, isReversed: false),
+            rrt.popTimeout(flow: Int(index), isFlowEnd: false, isReversed: true)
         )
     }
 
@@ -263,43 +260,44 @@ package struct L7Engine: ~Copyable {
         _ at: Int, _ packet: L7Packet, from start: Int, _ outcome: inout L7ParseOutcome, into out: inout L7Output
     ) {
         let flowID = slots[at].flowID
-        let timeUs = packet.timeNs / 1000
-        let timeout = packet.l4Protocol == .tcp ? settings.tcpRequestTimeoutUs : settings.otherRequestTimeoutUs
         for number in start..<out.messages.count {
             counters.messages &+= 1
-            complete(&out.messages[number], slots[at].proto, flowID, packet)
-            let (type, isReversed) = (out.messages[number].type, out.messages[number].isReversed)
-            let sessionID = out.messages[number].hasSessionID ? out.messages[number].sessionID : nil
-            if settings.parsesMetrics {
-                if type == .response, out.messages[number].log.endpoint.isEmpty,
-                    L7Parser.inheritsEndpoint(out.messages[number].l7Protocol),
-                    let endpoint = rrt.requestEndpoint(
-                        flowID: flowID, sessionID: sessionID, isReversed: isReversed, timeUs: timeUs)
-                {
-                    out.messages[number].log.endpoint = endpoint
+            withUnsafeMutablePointer(to: &out.messages[number]) { message in
+                complete(&message.pointee, slots[at].proto, flowID, packet)
+                if settings.parsesMetrics { count(&message.pointee, at, packet, &outcome) }
+                if !message.pointee.log.requestDomain.isEmpty {
+                    outcome.requestDomain = message.pointee.log.requestDomain
                 }
-                out.messages[number].isOnBlacklist =
-                    out.messages[number].isOnBlacklist || settings.blacklist.contains(out.messages[number])
-                let item = RrtCache.Item(
-                    flowID: flowID, sessionID: sessionID, isReversed: isReversed, type: type,
-                    direction: packet.direction, status: out.messages[number].log.responseStatus, timeUs: timeUs,
-                    isOnBlacklist: out.messages[number].isOnBlacklist,
-                    needsAggregation: out.messages[number].needsSessionAggregation,
-                    merge: out.messages[number].needsMerge
-                        ? (out.messages[number].isRequestEnd, out.messages[number].isResponseEnd) : nil,
-                    endpoint: out.messages[number].log.endpoint)
-                if var stats = rrt.account(item, rrtTimeoutUs: timeout) {
-                    out.messages[number].log.base.rrtNs = stats.rrtSum &* 1000
-                    stats.errTimeout = rrt.popTimeout(flowID: flowID, isFlowEnd: false, isReversed: isReversed)
-                    out.messages[number].stats = stats
-                    out.messages[number].hasStats = true
-                    outcome.stats.merge(stats)
-                }
-            }
-            if !out.messages[number].log.requestDomain.isEmpty {
-                outcome.requestDomain = out.messages[number].log.requestDomain
             }
         }
+    }
+
+    /// Endpoint of a response, blacklist, statistics.
+    private mutating func count(
+        _ message: inout L7Message, _ at: Int, _ packet: L7Packet, _ outcome: inout L7ParseOutcome
+    ) {
+        let timeUs = packet.timeNs / 1000
+        let timeout = packet.l4Protocol == .tcp ? settings.tcpRequestTimeoutUs : settings.otherRequestTimeoutUs
+        let sessionID = message.hasSessionID ? message.sessionID : nil
+        if message.type == .response, message.log.endpoint.isEmpty, L7Parser.inheritsEndpoint(message.l7Protocol),
+            let endpoint = rrt.requestEndpoint(
+                flow: at, sessionID: sessionID, isReversed: message.isReversed, timeUs: timeUs)
+        {
+            message.log.endpoint = endpoint
+        }
+        if !settings.blacklist.isEmpty, settings.blacklist.contains(message) { message.isOnBlacklist = true }
+        let item = RrtCache.Item(
+            flow: at, sessionID: sessionID, isReversed: message.isReversed, type: message.type,
+            direction: packet.direction, status: message.log.responseStatus, timeUs: timeUs,
+            isOnBlacklist: message.isOnBlacklist, needsAggregation: message.needsSessionAggregation,
+            merge: message.needsMerge ? (message.isRequestEnd, message.isResponseEnd) : nil,
+            endpoint: message.log.endpoint)
+        guard var stats = rrt.account(item, rrtTimeoutUs: timeout) else { return }
+        message.log.base.rrtNs = stats.rrtSum &* 1000
+        stats.errTimeout = rrt.popTimeout(flow: at, isFlowEnd: false, isReversed: message.isReversed)
+        message.stats = stats
+        message.hasStats = true
+        outcome.stats.merge(stats)
     }
 
     private func complete(_ message: inout L7Message, _ proto: L7Protocol, _ flowID: UInt64, _ packet: L7Packet) {

@@ -94,7 +94,8 @@ package struct L7ParseOutcome: Sendable {
 /// The parser fills the content of `log`; `L7Engine` fills time, sequence number, protocol, type, rrt and flow id of `log.base`;
 /// the flow table fills the other fields of `base` and calls `swapSidesIfReversed()`. Source: agent-l7.md 5-7.
 package struct L7Message: Sendable {
-    package var log = L7FlowLog()
+    /// The record is large: it lies on the heap, is copied when two messages share it, and moves as one word.
+    private var box = Box()
     /// Statistics of this message (`L7Stats`), `errTimeout` included.
     package var stats = L7PerfStats()
     package var hasStats = false
@@ -120,7 +121,24 @@ package struct L7Message: Sendable {
     package var tcpSeqOffset: UInt32 = 0
     package var detail = L7Detail.none
 
+    /// Written by one thread at a time, which owns it alone.
+    private final class Box: @unchecked Sendable {
+        var log = L7FlowLog()
+    }
+
     package init() {}
+
+    package var log: L7FlowLog {
+        @inline(__always) _read { yield box.log }
+        @inline(__always) _modify {
+            if !isKnownUniquelyReferenced(&box) {
+                let copy = Box()
+                copy.log = box.log
+                box = copy
+            }
+            yield &box.log
+        }
+    }
 
     /// Endpoint for the L7 metrics: that of the log.
     package var endpoint: String { log.endpoint }
@@ -132,9 +150,11 @@ package struct L7Message: Sendable {
 
     /// The record as it would be sent if nothing joined it.
     package consuming func standalone() -> L7FlowLog {
-        var log = log
-        detail.finish(&log)
-        return log
+        let detail = detail
+        var record = L7FlowLog()
+        if isKnownUniquelyReferenced(&box) { swap(&record, &box.log) } else { record = box.log }
+        detail.finish(&record)
+        return record
     }
 }
 

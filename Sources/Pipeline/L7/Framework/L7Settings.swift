@@ -19,8 +19,8 @@ package struct L7Settings: Sendable {
     package var endpoint = HTTPEndpointSettings()
     package var obfuscated: L7ProtocolSet = [.redis]
     package var rawCapture = RawCaptureSettings()
-    /// Header names that become attributes, lower case.
-    package var httpCustomFields: [String] = []
+    /// Headers that become attributes.
+    private(set) var httpCustomFields: [HeaderName] = []
     package var decompressesMySQL = true
     package var extractsMySQLEndpoint = true
     package var unconcernedDNSSuffixes = DNSSuffixes([])
@@ -28,6 +28,8 @@ package struct L7Settings: Sendable {
     package var reassembly = ReassemblySettings()
 
     package init() {}
+
+    package mutating func set(httpCustomFields names: [String]) { httpCustomFields = names.map { HeaderName($0) } }
 
     /// Only this protocol, on every port (`--l7-protocol`).
     package mutating func restrict(to proto: L7Protocol) {
@@ -38,24 +40,49 @@ package struct L7Settings: Sendable {
 
 package struct L7TraceSettings: Sendable {
     /// Lower case, compared for equality with the lower-cased header name; underscores stay (3.1, trap).
-    package var clientIPHeaders = ["x_forwarded_for"]
-    package var xRequestIDHeaders = ["x_request_id"]
+    private(set) var clientIPHeaders = [HeaderName("x_forwarded_for")]
+    private(set) var xRequestIDHeaders = [HeaderName("x_request_id")]
     /// First = highest priority.
-    package var traceNames = [TraceName("traceparent"), TraceName("sw8")]
-    package var spanNames = [TraceName("traceparent"), TraceName("sw8")]
+    private(set) var traceNames = [TraceName("traceparent"), TraceName("sw8")]
+    private(set) var spanNames = [TraceName("traceparent"), TraceName("sw8")]
     package var collectsSeveralTraceIDs = true
     package var copiesTraceID = false
+    /// Bit n: some name has n characters (63 = or more). Most header lines are told apart by this.
+    private(set) var lengthMask: UInt64 = 0
 
-    package init() {}
+    package init() { updateMask() }
 
-    package mutating func set(clientIPHeaders names: [String]) { clientIPHeaders = Self.lowerCased(names) }
-    package mutating func set(xRequestIDHeaders names: [String]) { xRequestIDHeaders = Self.lowerCased(names) }
-    package mutating func set(traceNames names: [String]) { traceNames = names.map(TraceName.init) }
-    package mutating func set(spanNames names: [String]) { spanNames = names.map(TraceName.init) }
+    package mutating func set(clientIPHeaders names: [String]) {
+        clientIPHeaders = Self.distinct(names)
+        updateMask()
+    }
 
-    private static func lowerCased(_ names: [String]) -> [String] {
-        var out: [String] = []
-        for name in names.map({ asciiLowerCased($0) }) where !out.contains(name) { out.append(name) }
+    package mutating func set(xRequestIDHeaders names: [String]) {
+        xRequestIDHeaders = Self.distinct(names)
+        updateMask()
+    }
+
+    package mutating func set(traceNames names: [String]) {
+        traceNames = names.map(TraceName.init)
+        updateMask()
+    }
+
+    package mutating func set(spanNames names: [String]) {
+        spanNames = names.map(TraceName.init)
+        updateMask()
+    }
+
+    private mutating func updateMask() {
+        lengthMask = 0
+        let all = clientIPHeaders + xRequestIDHeaders + traceNames.map(\.header) + spanNames.map(\.header)
+        for name in all { lengthMask |= 1 << UInt64(min(name.count, 63)) }
+    }
+
+    func mayName(length: Int) -> Bool { lengthMask & 1 << UInt64(min(length, 63)) != 0 }
+
+    private static func distinct(_ names: [String]) -> [HeaderName] {
+        var out: [HeaderName] = []
+        for name in names.map({ HeaderName($0) }) where !out.contains(name) { out.append(name) }
         return out
     }
 }

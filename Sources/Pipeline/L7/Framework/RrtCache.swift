@@ -1,10 +1,14 @@
 import Model
 
 /// Pairs requests with responses for the counters: one per flow table. Source: agent-l7.md 6.
+///
+/// Flows are numbered by their slot, so that nothing is hashed: each has a chain of at most 16 outstanding requests, and
+/// all requests together stand in one list by last use, from which the oldest leaves when the capacity is reached.
 struct RrtCache {
     /// What is counted of one message.
     struct Item {
-        var flowID: UInt64
+        /// Slot of the flow.
+        var flow: Int
         var sessionID: UInt32?
         var isReversed: Bool
         var type: LogMessageType
@@ -18,33 +22,45 @@ struct RrtCache {
         var endpoint: String
     }
 
-    private struct Key: Hashable {
-        var flowID: UInt64
-        var low: UInt64
-    }
-
     private struct Pending {
-        var type: LogMessageType
-        var timeUs: UInt64
-        var isOnBlacklist: Bool
-        var hasMerge: Bool
+        var low: UInt64 = 0
+        var timeUs: UInt64 = 0
+        var endpoint = ""
+        var flow: Int32 = -1
+        /// Next older request of the flow; -1 = none. Next free node of an unused one.
+        var nextInFlow: Int32 = -1
+        /// Neighbours by last use.
+        var newer: Int32 = -1
+        var older: Int32 = -1
+        var type = LogMessageType.request
+        var isOnBlacklist = false
+        var hasMerge = false
         var requestEnd = false
         var responseEnd = false
         var isMerged = false
-        var endpoint: String
     }
 
     private struct FlowRecord {
-        /// Indexed by isReversed.
+        /// Outstanding requests, newest first.
+        var head: Int32 = -1
+        var count: Int32 = 0
+        /// By isReversed.
         var forwardInCache: UInt32 = 0
         var reversedInCache: UInt32 = 0
         var forwardTimeout: UInt32 = 0
         var reversedTimeout: UInt32 = 0
+        var isUsed = false
 
-        mutating func changeInCache(_ isReversed: Bool, by delta: Int32) {
-            let old = Int64(isReversed ? reversedInCache : forwardInCache)
-            let new = UInt32(clamping: old + Int64(delta))
-            if isReversed { reversedInCache = new } else { forwardInCache = new }
+        mutating func addInCache(_ isReversed: Bool) {
+            if isReversed { reversedInCache &+= 1 } else { forwardInCache &+= 1 }
+        }
+
+        mutating func subtractInCache(_ isReversed: Bool) {
+            if isReversed {
+                if reversedInCache > 0 { reversedInCache &-= 1 }
+            } else if forwardInCache > 0 {
+                forwardInCache &-= 1
+            }
         }
 
         mutating func addTimeout(_ isReversed: Bool) {
@@ -52,32 +68,32 @@ struct RrtCache {
         }
     }
 
-    /// Outstanding requests of one flow, oldest first.
-    private static let keysPerFlow = 16
+    /// Outstanding requests of one flow.
+    private static let requestsPerFlow = 16
 
-    private var pending: LRUTable<Key, Pending>
-    private var flows: LRUTable<UInt64, FlowRecord>
-    private var keys: [UInt64: [UInt64]] = [:]
-
-    init(capacity: Int) {
-        pending = LRUTable(capacity: capacity)
-        flows = LRUTable(capacity: capacity)
-    }
+    private var nodes: [Pending] = []
+    private var firstFree: Int32 = -1
+    private var newest: Int32 = -1
+    private var oldest: Int32 = -1
+    private var flows: [FlowRecord] = []
+    private let capacity: Int
 
     /// statsd `l7_perf_cache_len`, `l7_timeout_cache_len`.
-    var pendingCount: Int { pending.count }
-    var flowCount: Int { flows.count }
+    private(set) var pendingCount = 0
+    private(set) var flowCount = 0
+
+    init(capacity: Int) { self.capacity = max(1, capacity) }
 
     /// Endpoint of the request that a response with this identity answers, if it is not later than the response.
-    func requestEndpoint(flowID: UInt64, sessionID: UInt32?, isReversed: Bool, timeUs: UInt64) -> String? {
-        guard let at = pending.position(of: Self.key(flowID, sessionID, isReversed)) else { return nil }
-        let entry = pending[position: at]
-        return entry.type == .request && timeUs >= entry.timeUs ? entry.endpoint : nil
+    func requestEndpoint(flow: Int, sessionID: UInt32?, isReversed: Bool, timeUs: UInt64) -> String? {
+        let at = find(flow, Self.low(sessionID, isReversed))
+        guard at >= 0, nodes[Int(at)].type == .request, timeUs >= nodes[Int(at)].timeUs else { return nil }
+        return nodes[Int(at)].endpoint
     }
 
     /// Statistics of one message; nil = nothing to count. Source: agent-l7.md 6.3.
-    mutating func account(_ item: Item, rrtTimeoutUs: UInt64) -> L7PerfStats? {
-        guard item.timeUs != 0 else { return nil }
+    mutating func account(_ item: borrowing Item, rrtTimeoutUs: UInt64) -> L7PerfStats? {
+        guard item.timeUs != 0, item.flow >= 0 else { return nil }
         guard item.needsAggregation else { return Self.counts(item) }
         if item.type == .session {
             if item.isOnBlacklist { return nil }
@@ -85,44 +101,46 @@ struct RrtCache {
             if item.direction == .clientToServer { stats.requestCount = 1 } else { stats.responseCount = 1 }
             return stats
         }
-        let key = Self.key(item.flowID, item.sessionID, item.isReversed)
-        guard let at = pending.position(of: key) else {
+        reserve(item.flow)
+        let low = Self.low(item.sessionID, item.isReversed)
+        let node = find(item.flow, low)
+        guard node >= 0 else {
             if item.isOnBlacklist { return nil }
             if item.type == .request {
-                store(key, item)
-                changeRecord(item.flowID) { $0.changeInCache(item.isReversed, by: 1) }
+                store(low, item)
+                flows[item.flow].addInCache(item.isReversed)
             }
             return Self.counts(item)
         }
-        pending.touch(position: at)
-        var previous = pending[position: at]
-        let wasMerged = previous.isMerged
-        var keep = false
-        if previous.hasMerge {
-            previous.requestEnd = previous.requestEnd || item.merge?.requestEnd ?? false
-            previous.responseEnd = previous.responseEnd || item.merge?.responseEnd ?? false
-            if previous.type != item.type, !previous.isMerged {
-                previous.isMerged = true
-                if !previous.isOnBlacklist {
-                    changeRecord(item.flowID) { $0.changeInCache(item.isReversed, by: -1) }
-                }
-            }
-            keep = !(previous.requestEnd && previous.responseEnd)
-            pending[position: at] = previous
-        } else if previous.type == .request, !previous.isOnBlacklist {
-            changeRecord(item.flowID) { $0.changeInCache(item.isReversed, by: -1) }
-        }
-        let isBlacklisted = item.isOnBlacklist || previous.isOnBlacklist
+        return pair(Int(node), low, item, rrtTimeoutUs)
+    }
 
-        if previous.type == .request, item.type == .response, previous.timeUs <= item.timeUs {
+    private mutating func pair(
+        _ at: Int, _ low: UInt64, _ item: borrowing Item, _ rrtTimeoutUs: UInt64
+    ) -> L7PerfStats? {
+        touch(Int32(truncatingIfNeeded: at))
+        let wasMerged = nodes[at].isMerged
+        var keep = false
+        if nodes[at].hasMerge {
+            nodes[at].requestEnd = nodes[at].requestEnd || item.merge?.requestEnd ?? false
+            nodes[at].responseEnd = nodes[at].responseEnd || item.merge?.responseEnd ?? false
+            if nodes[at].type != item.type, !nodes[at].isMerged {
+                nodes[at].isMerged = true
+                if !nodes[at].isOnBlacklist { flows[item.flow].subtractInCache(item.isReversed) }
+            }
+            keep = !(nodes[at].requestEnd && nodes[at].responseEnd)
+        } else if nodes[at].type == .request, !nodes[at].isOnBlacklist {
+            flows[item.flow].subtractInCache(item.isReversed)
+        }
+        let isBlacklisted = item.isOnBlacklist || nodes[at].isOnBlacklist
+
+        if nodes[at].type == .request, item.type == .response, nodes[at].timeUs <= item.timeUs {
             var stats: L7PerfStats?
             if !isBlacklisted {
                 var counted = Self.counts(item)
-                let rrt = item.timeUs &- previous.timeUs
+                let rrt = item.timeUs &- nodes[at].timeUs
                 if rrt > rrtTimeoutUs {
-                    if !previous.hasMerge || !wasMerged {
-                        changeRecord(item.flowID) { $0.addTimeout(item.isReversed) }
-                    }
+                    if !nodes[at].hasMerge || !wasMerged { flows[item.flow].addTimeout(item.isReversed) }
                 } else if rrt != 0 {
                     counted.rrtCount = 1
                     counted.rrtSum = rrt
@@ -130,49 +148,45 @@ struct RrtCache {
                 }
                 stats = counted
             }
-            if !keep { forget(key) }
+            if !keep { remove(at) }
             return stats
         }
         guard item.merge != nil else {
-            forget(key)
+            remove(at)
             if item.isOnBlacklist { return nil }
-            if item.type == .request { store(key, item) }
+            if item.type == .request { store(low, item) }
             return Self.counts(item)
         }
-        if previous.type != item.type, !wasMerged, !previous.isOnBlacklist {
-            changeRecord(item.flowID) { $0.addTimeout(item.isReversed) }
+        if nodes[at].type != item.type, !wasMerged, !nodes[at].isOnBlacklist {
+            flows[item.flow].addTimeout(item.isReversed)
         }
-        if !keep { forget(key) }
+        if !keep { remove(at) }
         return isBlacklisted ? nil : Self.counts(item)
     }
 
     /// Requests that waited too long. At the flow's end also those that nobody answered; the flow's record is deleted, so
     /// that the second direction yields 0. Source: agent-l7.md 6.4.
-    mutating func popTimeout(flowID: UInt64, isFlowEnd: Bool, isReversed: Bool) -> UInt32 {
-        guard let at = flows.position(of: flowID) else { return 0 }
-        let record = flows[position: at]
-        let timeouts = isReversed ? record.reversedTimeout : record.forwardTimeout
+    mutating func popTimeout(flow: Int, isFlowEnd: Bool, isReversed: Bool) -> UInt32 {
+        guard flows.indices.contains(flow), flows[flow].isUsed else { return 0 }
+        let timeouts = isReversed ? flows[flow].reversedTimeout : flows[flow].forwardTimeout
         if isFlowEnd {
-            flows.remove(flowID)
-            return timeouts &+ (isReversed ? record.reversedInCache : record.forwardInCache)
+            let waiting = isReversed ? flows[flow].reversedInCache : flows[flow].forwardInCache
+            while flows[flow].head >= 0 { remove(Int(flows[flow].head)) }
+            flows[flow] = FlowRecord()
+            flowCount -= 1
+            return timeouts &+ waiting
         }
         if timeouts != 0 {
-            if isReversed { flows[position: at].reversedTimeout = 0 } else { flows[position: at].forwardTimeout = 0 }
+            if isReversed { flows[flow].reversedTimeout = 0 } else { flows[flow].forwardTimeout = 0 }
         }
         return timeouts
     }
 
-    /// Removes what is outstanding of a flow that ended.
-    mutating func removeFlow(_ flowID: UInt64) {
-        guard let lows = keys.removeValue(forKey: flowID) else { return }
-        for low in lows { pending.remove(Key(flowID: flowID, low: low)) }
+    private static func low(_ sessionID: UInt32?, _ isReversed: Bool) -> UInt64 {
+        UInt64(sessionID ?? 0) | (isReversed ? 1 << 63 : 0)
     }
 
-    private static func key(_ flowID: UInt64, _ sessionID: UInt32?, _ isReversed: Bool) -> Key {
-        Key(flowID: flowID, low: UInt64(sessionID ?? 0) | (isReversed ? 1 << 63 : 0))
-    }
-
-    private static func counts(_ item: Item) -> L7PerfStats {
+    private static func counts(_ item: borrowing Item) -> L7PerfStats {
         var stats = L7PerfStats()
         if let merge = item.merge {
             stats.requestCount = merge.requestEnd ? 1 : 0
@@ -189,39 +203,96 @@ struct RrtCache {
         return stats
     }
 
-    private mutating func changeRecord(_ flowID: UInt64, _ change: (inout FlowRecord) -> Void) {
-        if let at = flows.position(of: flowID) {
-            flows.touch(position: at)
-            change(&flows[position: at])
+    // MARK: - Chains
+
+    private mutating func reserve(_ flow: Int) {
+        while flows.count <= flow { flows.append(FlowRecord()) }
+        if !flows[flow].isUsed {
+            flows[flow].isUsed = true
+            flowCount += 1
+        }
+    }
+
+    private func find(_ flow: Int, _ low: UInt64) -> Int32 {
+        guard flow >= 0, flow < flows.count else { return -1 }
+        var at = flows[flow].head
+        while at >= 0, nodes[Int(at)].low != low { at = nodes[Int(at)].nextInFlow }
+        return at
+    }
+
+    private mutating func store(_ low: UInt64, _ item: borrowing Item) {
+        if pendingCount >= capacity { remove(Int(oldest)) }
+        if flows[item.flow].count >= Int32(Self.requestsPerFlow) { removeLast(of: item.flow) }
+        var node = Pending()
+        node.low = low
+        node.timeUs = item.timeUs
+        node.endpoint = item.endpoint
+        node.flow = Int32(truncatingIfNeeded: item.flow)
+        node.nextInFlow = flows[item.flow].head
+        node.type = item.type
+        node.isOnBlacklist = item.isOnBlacklist
+        node.hasMerge = item.merge != nil
+        node.requestEnd = item.merge?.requestEnd ?? false
+        node.responseEnd = item.merge?.responseEnd ?? false
+        let at: Int32
+        if firstFree >= 0 {
+            at = firstFree
+            firstFree = nodes[Int(at)].nextInFlow
+            nodes[Int(at)] = node
         } else {
-            var record = FlowRecord()
-            change(&record)
-            flows.put(flowID, record)
+            at = Int32(truncatingIfNeeded: nodes.count)
+            nodes.append(node)
         }
+        flows[item.flow].head = at
+        flows[item.flow].count += 1
+        pendingCount += 1
+        linkNewest(at)
     }
 
-    private mutating func store(_ key: Key, _ item: Item) {
-        let evicted = pending.put(
-            key,
-            Pending(
-                type: item.type, timeUs: item.timeUs, isOnBlacklist: item.isOnBlacklist, hasMerge: item.merge != nil,
-                requestEnd: item.merge?.requestEnd ?? false, responseEnd: item.merge?.responseEnd ?? false,
-                endpoint: item.endpoint))
-        if let evicted { dropKey(evicted.key) }
-        keys[key.flowID, default: []].append(key.low)
-        if let count = keys[key.flowID]?.count, count > Self.keysPerFlow, let first = keys[key.flowID]?.removeFirst() {
-            pending.remove(Key(flowID: key.flowID, low: first))
+    /// Forgets the oldest request of a flow.
+    private mutating func removeLast(of flow: Int) {
+        var at = flows[flow].head
+        while at >= 0, nodes[Int(at)].nextInFlow >= 0 { at = nodes[Int(at)].nextInFlow }
+        if at >= 0 { remove(Int(at)) }
+    }
+
+    private mutating func remove(_ at: Int) {
+        guard at >= 0, nodes[at].flow >= 0 else { return }
+        let number = Int32(truncatingIfNeeded: at)
+        let flow = Int(nodes[at].flow)
+        if flows[flow].head == number {
+            flows[flow].head = nodes[at].nextInFlow
+        } else {
+            var previous = Int(flows[flow].head)
+            while nodes[previous].nextInFlow != number { previous = Int(nodes[previous].nextInFlow) }
+            nodes[previous].nextInFlow = nodes[at].nextInFlow
         }
+        flows[flow].count -= 1
+        unlink(number)
+        nodes[at].flow = -1
+        nodes[at].endpoint = ""
+        nodes[at].nextInFlow = firstFree
+        firstFree = number
+        pendingCount -= 1
     }
 
-    private mutating func forget(_ key: Key) {
-        pending.remove(key)
-        dropKey(key)
+    private mutating func touch(_ at: Int32) {
+        guard newest != at else { return }
+        unlink(at)
+        linkNewest(at)
     }
 
-    private mutating func dropKey(_ key: Key) {
-        guard let at = keys[key.flowID]?.firstIndex(of: key.low) else { return }
-        keys[key.flowID]?.remove(at: at)
-        if keys[key.flowID]?.isEmpty ?? false { keys[key.flowID] = nil }
+    private mutating func unlink(_ at: Int32) {
+        let (newer, older) = (nodes[Int(at)].newer, nodes[Int(at)].older)
+        if newer >= 0 { nodes[Int(newer)].older = older } else { newest = older }
+        if older >= 0 { nodes[Int(older)].newer = newer } else { oldest = newer }
+    }
+
+    private mutating func linkNewest(_ at: Int32) {
+        nodes[Int(at)].older = newest
+        nodes[Int(at)].newer = -1
+        if newest >= 0 { nodes[Int(newest)].newer = at }
+        newest = at
+        if oldest < 0 { oldest = at }
     }
 }

@@ -58,7 +58,6 @@ struct HTTP1Parser {
         if headersEnd == nil, context.mayWait { return .incomplete }
         let bodyStart = headersEnd.map { $0 &+ 2 } ?? payload.byteCount
         Self.apply(tags, &attributes, isResponse, settings, &message)
-        if attributes != L7Ext() { message.log.ext = attributes }
         Self.capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, &message)
         if !message.log.requestResource.isEmpty, !isResponse {
             message.log.endpoint = settings.endpoint.endpoint(of: message.log.requestResource)
@@ -124,16 +123,18 @@ struct HTTP1Parser {
         let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
         guard !value.isEmpty, !name.isEmpty else { return }
         switch name.count {
-        case 4 where payload.equalsIgnoringCase(name, "host"):
+        case 4 where payload.equals(name, "host"):
             message.log.requestDomain = payload.text(value)
-        case 14 where payload.equalsIgnoringCase(name, "content-length"):
+        case 14 where payload.equals(name, "content-length"):
             let length = Int32(clamping: decimal(payload, value))
             if isResponse { message.log.responseLength = length } else { message.log.requestLength = length }
         default: break
         }
-        readTags(payload, name, value, isResponse, settings.trace, &tags)
-        for field in settings.httpCustomFields where payload.equalsIgnoringCase(name, field) {
-            ext.attributeNames.append(String(decoding: field.utf8.map { $0 == 45 ? 95 : $0 }, as: UTF8.self))
+        if settings.trace.mayName(length: name.count) {
+            readTags(payload, name, value, isResponse, settings.trace, &tags)
+        }
+        for field in settings.httpCustomFields where field.matches(payload, name) {
+            ext.attributeNames.append(String(decoding: field.text.utf8.map { $0 == 45 ? 95 : $0 }, as: UTF8.self))
             ext.attributeValues.append(payload.text(value))
         }
     }
@@ -143,23 +144,21 @@ struct HTTP1Parser {
         _ payload: RawSpan, _ name: Range<Int>, _ value: Range<Int>, _ isResponse: Bool,
         _ trace: borrowing L7TraceSettings, _ tags: inout TagCollector
     ) {
-        for index in 0..<trace.traceNames.count where payload.equalsIgnoringCase(name, trace.traceNames[index].name) {
-            if let id = trace.traceNames[index].traceID(in: payload.text(value)) {
+        for index in 0..<trace.traceNames.count where trace.traceNames[index].header.matches(payload, name) {
+            if let id = trace.traceNames[index].traceID(payload, value) {
                 tags.addTrace(id, priority: TagCollector.builtIn(index), several: trace.collectsSeveralTraceIDs)
             }
         }
-        for index in 0..<trace.spanNames.count where payload.equalsIgnoringCase(name, trace.spanNames[index].name) {
-            if let id = trace.spanNames[index].spanID(in: payload.text(value)) {
+        for index in 0..<trace.spanNames.count where trace.spanNames[index].header.matches(payload, name) {
+            if let id = trace.spanNames[index].spanID(payload, value) {
                 tags.setSpan(id, priority: TagCollector.builtIn(index))
             }
         }
-        for index in 0..<trace.xRequestIDHeaders.count
-        where payload.equalsIgnoringCase(name, trace.xRequestIDHeaders[index]) {
+        for index in 0..<trace.xRequestIDHeaders.count where trace.xRequestIDHeaders[index].matches(payload, name) {
             tags.setXRequestID(payload.text(value), priority: TagCollector.builtIn(index))
         }
         guard !isResponse else { return }
-        for index in 0..<trace.clientIPHeaders.count
-        where payload.equalsIgnoringCase(name, trace.clientIPHeaders[index]) {
+        for index in 0..<trace.clientIPHeaders.count where trace.clientIPHeaders[index].matches(payload, name) {
             tags.setClientIP(payload.text(value), priority: TagCollector.builtIn(index))
         }
     }
@@ -175,12 +174,15 @@ struct HTTP1Parser {
             trace.spanID = tags.spanID
             message.log.trace = trace
         }
-        ext.clientIP = tags.clientIP
-        if isResponse { ext.xRequestID1 = tags.xRequestID } else { ext.xRequestID0 = tags.xRequestID }
+        if !tags.clientIP.isEmpty { ext.clientIP = tags.clientIP }
+        if !tags.xRequestID.isEmpty {
+            if isResponse { ext.xRequestID1 = tags.xRequestID } else { ext.xRequestID0 = tags.xRequestID }
+        }
         if settings.trace.copiesTraceID, let first = ids.first {
             ext.attributeNames.append("apm_trace_id")
             ext.attributeValues.append(first)
         }
+        if !ext.attributeNames.isEmpty || !ext.clientIP.isEmpty || !tags.xRequestID.isEmpty { message.log.ext = ext }
     }
 
     /// Keeps the raw text that is shown when the status is not Ok.

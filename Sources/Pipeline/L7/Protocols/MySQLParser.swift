@@ -149,7 +149,7 @@ struct MySQLParser {
             guard command == MySQLCommand.initDB || SQLStatement.isMySQL(payload, text) else { return nil }
             if command == MySQLCommand.prepare { placeholders = MySQLPlaceholders.count(payload, text) }
             detail.countsRows = command == MySQLCommand.query && SQLStatement.isCommon(payload, text)
-            apply(payload.text(text), settings, &obfuscator, &message)
+            apply(payload, text, settings, &obfuscator, &message)
         case MySQLCommand.execute:
             guard packet.body.count >= 5 else { break }
             setStatement(payload.le32(at: packet.body.lowerBound &+ 1), &message)
@@ -168,11 +168,11 @@ struct MySQLParser {
     }
 
     private func apply(
-        _ text: String, _ settings: borrowing L7Settings, _ obfuscator: inout SQLObfuscationCache,
-        _ message: inout L7Message
+        _ payload: RawSpan, _ text: Range<Int>, _ settings: borrowing L7Settings,
+        _ obfuscator: inout SQLObfuscationCache, _ message: inout L7Message
     ) {
         var tags = TagCollector()
-        SQLComments.collect(text, settings.trace, into: &tags)
+        SQLComments.collect(payload, text, settings.trace, into: &tags)
         let ids = tags.allTraceIDs(distinct: false)
         if !ids.isEmpty || !tags.spanID.isEmpty {
             var trace = L7Trace()
@@ -186,8 +186,13 @@ struct MySQLParser {
                 message.log.ext = ext
             }
         }
-        message.log.requestResource = settings.obfuscated.contains(.mysql) ? obfuscator.obfuscated(text) : text
-        if settings.extractsMySQLEndpoint { message.log.endpoint = SQLEndpoint.of(message.log.requestResource) }
+        message.log.requestResource = payload.text(text)
+        if settings.obfuscated.contains(.mysql) {
+            message.log.requestResource = obfuscator.obfuscated(message.log.requestResource)
+            if settings.extractsMySQLEndpoint { message.log.endpoint = SQLEndpoint.of(message.log.requestResource) }
+        } else if settings.extractsMySQLEndpoint {
+            message.log.endpoint = SQLEndpoint.of(payload, text)
+        }
     }
 
     private func setStatement(_ number: UInt32, _ message: inout L7Message) {

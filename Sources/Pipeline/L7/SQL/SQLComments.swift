@@ -1,60 +1,81 @@
+import Model
+
 /// Trace and span ids in the comments of a statement. Source: agent-l7-protocols.md 4, trace.
 enum SQLComments {
-    /// Calls `found` with the text of each `#`, `--` and `/* */` comment.
-    static func forEach(in text: String, _ found: (Substring) -> Void) {
-        let bytes = text.utf8
-        guard bytes.contains(35) || bytes.contains(45) || bytes.contains(47) else { return }
-        var at = bytes.startIndex
-        var quote: UInt8?
-        while at < bytes.endIndex {
-            let byte = bytes[at]
-            let next = bytes.index(after: at)
-            let second = next < bytes.endIndex ? bytes[next] : 0
-            if let open = quote {
-                if byte == open { quote = nil }
-                at = next
-            } else if byte == 39 || byte == 34 || byte == 96 {
+    /// Collects what `#`, `--` and `/* */` comments say under the configured names.
+    static func collect(
+        _ bytes: RawSpan, _ text: Range<Int>, _ trace: borrowing L7TraceSettings, into tags: inout TagCollector
+    ) {
+        var at = text.lowerBound
+        let end = text.upperBound
+        var quote: UInt8 = 0
+        while at < end {
+            let byte = bytes.u8(at: at)
+            if quote != 0 {
+                if byte == quote { quote = 0 }
+                at &+= 1
+                continue
+            }
+            switch byte {
+            case 39, 34, 96:
                 quote = byte
-                at = next
-            } else if byte == 35 || byte == 45 && second == 45 {
-                let start = byte == 35 ? next : bytes.index(after: next)
-                let end = bytes[start...].firstIndex(of: 10) ?? bytes.endIndex
-                found(text[start..<end])
-                at = end
-            } else if byte == 47 && second == 42 {
-                let start = bytes.index(after: next)
-                var end = start
-                while end < bytes.endIndex {
-                    let after = bytes.index(after: end)
-                    if bytes[end] == 42, after < bytes.endIndex, bytes[after] == 47 { break }
-                    end = after
+                at &+= 1
+            case 35:
+                at = line(bytes, at &+ 1, end, trace, &tags)
+            case 45 where at &+ 1 < end && bytes.u8(at: at &+ 1) == 45:
+                at = line(bytes, at &+ 2, end, trace, &tags)
+            case 47 where at &+ 1 < end && bytes.u8(at: at &+ 1) == 42:
+                var stop = at &+ 2
+                while stop < end, !(bytes.u8(at: stop) == 42 && stop &+ 1 < end && bytes.u8(at: stop &+ 1) == 47) {
+                    stop &+= 1
                 }
-                found(text[start..<end])
-                at = end < bytes.endIndex ? bytes.index(end, offsetBy: 2) : end
-            } else {
-                at = next
+                read(bytes, min(at &+ 2, end)..<stop, trace, &tags)
+                at = stop &+ 2
+            default: at &+= 1
             }
         }
     }
 
-    /// Collects what the comments say under the configured names.
-    static func collect(_ text: String, _ trace: L7TraceSettings, into tags: inout TagCollector) {
-        var pairs: [(key: String, value: String)] = []
-        forEach(in: text) { comment in
-            let fields = comment.utf8.split { isASCIISpace($0) || $0 == 58 || $0 == 61 || $0 == 44 }
-                .map { String(Substring($0)) }
-            for number in fields.indices.dropLast() {
-                pairs.append((asciiLowerCased(fields[number]), fields[number + 1]))
+    private static func line(
+        _ bytes: RawSpan, _ start: Int, _ end: Int, _ trace: borrowing L7TraceSettings, _ tags: inout TagCollector
+    ) -> Int {
+        let stop = bytes.firstIndex(of: 10, from: start, to: end) ?? end
+        if start < stop { read(bytes, start..<stop, trace, &tags) }
+        return stop
+    }
+
+    /// `key value` pairs separated by white space, colon, equals sign or comma.
+    private static func read(
+        _ bytes: RawSpan, _ comment: Range<Int>, _ trace: borrowing L7TraceSettings, _ tags: inout TagCollector
+    ) {
+        var at = comment.lowerBound
+        var key: Range<Int>?
+        while at < comment.upperBound {
+            while at < comment.upperBound, isSeparator(bytes.u8(at: at)) { at &+= 1 }
+            let start = at
+            while at < comment.upperBound, !isSeparator(bytes.u8(at: at)) { at &+= 1 }
+            guard at > start else { break }
+            if let key, trace.mayName(length: key.count) { match(bytes, key, start..<at, trace, &tags) }
+            key = start..<at
+        }
+    }
+
+    private static func isSeparator(_ byte: UInt8) -> Bool {
+        isASCIISpace(byte) || byte == 58 || byte == 61 || byte == 44
+    }
+
+    private static func match(
+        _ bytes: RawSpan, _ key: Range<Int>, _ value: Range<Int>, _ trace: borrowing L7TraceSettings,
+        _ tags: inout TagCollector
+    ) {
+        for index in 0..<trace.traceNames.count where trace.traceNames[index].header.matches(bytes, key) {
+            if let id = trace.traceNames[index].traceID(bytes, value) {
+                tags.addTrace(id, priority: TagCollector.builtIn(index), several: trace.collectsSeveralTraceIDs)
             }
         }
-        for (key, value) in pairs {
-            for (index, name) in trace.traceNames.enumerated() where name.name == key {
-                if let id = name.traceID(in: value) {
-                    tags.addTrace(id, priority: TagCollector.builtIn(index), several: trace.collectsSeveralTraceIDs)
-                }
-            }
-            for (index, name) in trace.spanNames.enumerated() where name.name == key {
-                if let id = name.spanID(in: value) { tags.setSpan(id, priority: TagCollector.builtIn(index)) }
+        for index in 0..<trace.spanNames.count where trace.spanNames[index].header.matches(bytes, key) {
+            if let id = trace.spanNames[index].spanID(bytes, value) {
+                tags.setSpan(id, priority: TagCollector.builtIn(index))
             }
         }
     }

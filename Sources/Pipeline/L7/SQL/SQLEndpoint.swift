@@ -1,54 +1,90 @@
+import Model
+
 /// `ACTION table` of a MySQL statement. Source: agent-l7-protocols.md 4, endpoint.
 enum SQLEndpoint {
     /// Empty = none.
-    static func of(_ text: String) -> String {
-        let words = text.utf8.split(whereSeparator: isASCIISpace).map { Substring($0) }
-        guard var first = words.first else { return "" }
-        var rest = words.dropFirst()
-        if first == "Login" { return text }
-        if first.hasPrefix("/*") {
+    static func of(_ bytes: RawSpan, _ text: Range<Int>) -> String {
+        var words = Words(text)
+        guard var first = words.next(bytes) else { return "" }
+        if bytes.hasPrefix("Login", at: first.lowerBound), first.count == 5 { return bytes.text(text) }
+        if first.count >= 2, bytes.hasPrefix("/*", at: first.lowerBound) {
             // The comment ends at a later word (trap: a comment of one word hides the statement).
-            guard let end = rest.firstIndex(where: { $0.hasSuffix("*/") }) else { return "" }
-            rest = rest[(end + 1)...]
-            guard let next = rest.popFirst() else { return "" }
+            var isClosed = false
+            while !isClosed, let word = words.next(bytes) {
+                isClosed = word.count >= 2 && bytes.hasPrefix("*/", at: word.upperBound &- 2)
+            }
+            guard isClosed, let next = words.next(bytes) else { return "" }
             first = next
         }
-        switch asciiUpperCased(first) {
-        case "SELECT":
-            guard let from = rest.lastIndex(where: { isWord($0, "FROM") }) else { return "" }
-            let table = from + 1 < rest.endIndex ? rest[from + 1] : Substring(text)
-            return "SELECT " + withoutQuotes(table)
-        case "UPDATE":
-            guard let table = rest.first else { return "" }
-            return "UPDATE " + withoutQuotes(table)
-        case "INSERT": return after("INTO", rest, "INSERT")
-        case "DELETE": return after("FROM", rest, "DELETE")
-        case "ALTER": return after("TABLE", rest, "ALTER")
-        case "CREATE": return after("TABLE", rest, "CREATE")
-        case "DROP": return after("TABLE", rest, "DROP")
-        default: return ""
+        if bytes.equals(first, "select") { return select(bytes, &words, text) }
+        if bytes.equals(first, "update") {
+            return words.next(bytes).map { "UPDATE " + withoutQuotes(bytes, $0) } ?? ""
+        }
+        if bytes.equals(first, "insert") { return after("into", bytes, &words, "INSERT ") }
+        if bytes.equals(first, "delete") { return after("from", bytes, &words, "DELETE ") }
+        if bytes.equals(first, "alter") { return after("table", bytes, &words, "ALTER ") }
+        if bytes.equals(first, "create") { return after("table", bytes, &words, "CREATE ") }
+        if bytes.equals(first, "drop") { return after("table", bytes, &words, "DROP ") }
+        return ""
+    }
+
+    static func of(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        return of(bytes.span.bytes, 0..<bytes.count)
+    }
+
+    /// Runs of bytes between white space.
+    private struct Words {
+        var at: Int
+        let end: Int
+
+        init(_ text: Range<Int>) {
+            at = text.lowerBound
+            end = text.upperBound
+        }
+
+        mutating func next(_ bytes: RawSpan) -> Range<Int>? {
+            while at < end, isASCIISpace(bytes.u8(at: at)) { at &+= 1 }
+            let start = at
+            while at < end, !isASCIISpace(bytes.u8(at: at)) { at &+= 1 }
+            return at > start ? start..<at : nil
         }
     }
 
-    private static func after(_ keyword: String, _ words: ArraySlice<Substring>, _ action: String) -> String {
-        guard let at = words.firstIndex(where: { isWord($0, keyword) }), at + 1 < words.endIndex else { return "" }
-        let word = words[at + 1]
-        // Text between back-quotes, if there are two.
-        if let open = word.utf8.firstIndex(of: 96) {
-            let inner = word[word.utf8.index(after: open)...]
-            if let close = inner.utf8.firstIndex(of: 96) { return action + " " + inner[..<close] }
+    /// The word behind the last FROM; the whole text when FROM is the last word.
+    private static func select(_ bytes: RawSpan, _ words: inout Words, _ text: Range<Int>) -> String {
+        var table: Range<Int>?
+        var isBehindFrom = false
+        while let word = words.next(bytes) {
+            if isBehindFrom { table = word }
+            isBehindFrom = bytes.equals(word, "from")
         }
-        return action + " " + word
+        if isBehindFrom { table = text }
+        guard let table else { return "" }
+        return "SELECT " + withoutQuotes(bytes, table)
     }
 
-    private static func isWord(_ word: Substring, _ keyword: String) -> Bool {
-        word.utf8.count == keyword.utf8.count && zip(word.utf8, keyword.utf8).allSatisfy { asciiUpper($0) == $1 }
+    private static func after(
+        _ keyword: StaticString, _ bytes: RawSpan, _ words: inout Words, _ action: String
+    ) -> String {
+        while let word = words.next(bytes) {
+            guard bytes.equals(word, keyword) else { continue }
+            guard let table = words.next(bytes) else { return "" }
+            // Text between back-quotes, if there are two.
+            if let open = bytes.firstIndex(of: 96, from: table.lowerBound, to: table.upperBound),
+                let close = bytes.firstIndex(of: 96, from: open &+ 1, to: table.upperBound)
+            {
+                return action + bytes.text(open &+ 1..<close)
+            }
+            return action + bytes.text(table)
+        }
+        return ""
     }
 
-    private static func withoutQuotes(_ word: Substring) -> String {
-        var text = word
-        while text.utf8.first == 96 { text = text.dropFirst() }
-        while text.utf8.last == 96 { text = text.dropLast() }
-        return String(text)
+    private static func withoutQuotes(_ bytes: RawSpan, _ word: Range<Int>) -> String {
+        var (lower, upper) = (word.lowerBound, word.upperBound)
+        while lower < upper, bytes.u8(at: lower) == 96 { lower &+= 1 }
+        while upper > lower, bytes.u8(at: upper &- 1) == 96 { upper &-= 1 }
+        return bytes.text(lower..<upper)
     }
 }

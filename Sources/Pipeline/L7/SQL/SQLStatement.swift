@@ -2,18 +2,39 @@ import Model
 
 /// Recognises SQL by its first word. Source: agent-l7.md 11.5.
 enum SQLStatement {
-    private static let common: Set<String> = [
-        "SELECT", "PREPARE", "INSERT", "UPDATE", "DELETE", "SHOW", "CREATE", "DROP", "ALTER", "EXPLAIN", "GRANT", "SET",
+    /// Up to 16 upper-case letters.
+    private struct Word: Equatable {
+        var first: UInt64 = 0
+        var second: UInt64 = 0
+
+        init() {}
+
+        init(_ text: String) {
+            for (at, byte) in text.utf8.enumerated() { set(at, byte) }
+        }
+
+        @inline(__always)
+        mutating func set(_ at: Int, _ byte: UInt8) {
+            if at < 8 {
+                first |= UInt64(byte) << UInt64(at * 8)
+            } else {
+                second |= UInt64(byte) << UInt64((at & 7) * 8)
+            }
+        }
+    }
+
+    private static let common = [
+        "SELECT", "INSERT", "UPDATE", "DELETE", "SET", "SHOW", "PREPARE", "CREATE", "DROP", "ALTER", "EXPLAIN", "GRANT",
         "SAVEPOINT", "RELEASE", "DECLARE", "CALL", "FETCH", "IMPORT", "REVOKE",
-    ]
-    private static let mysqlOnly: Set<String> = [
-        "XA", "FLUSH", "USE", "LOCK", "UNLOCK", "STOP", "START", "LOAD", "ANALYZE", "BEGIN", "COMMIT", "ROLLBACK",
+    ].map(Word.init)
+    private static let mysqlOnly = [
+        "BEGIN", "COMMIT", "ROLLBACK", "USE", "XA", "FLUSH", "LOCK", "UNLOCK", "STOP", "START", "LOAD", "ANALYZE",
         "DESC",
-    ]
-    private static let postgresqlOnly: Set<String> = [
+    ].map(Word.init)
+    private static let postgresqlOnly = [
         "WITH", "EXECUTE", "DECLARE", "MATERIALIZED", "ABORT", "ANALYZE", "LOAD", "LOCK", "CHECKPOINT", "REFRESH",
         "REINDEX", "RESET", "START", "TABLE", "CLUSTER", "TRUNCATE",
-    ]
+    ].map(Word.init)
 
     static func isMySQL(_ bytes: RawSpan, _ range: Range<Int>) -> Bool {
         guard let word = firstWord(bytes, range, maxLength: 8) else { return false }
@@ -30,8 +51,8 @@ enum SQLStatement {
         return common.contains(word)
     }
 
-    /// Upper-case letters behind white space and `/* */` comments; nil when there are none or more than `maxLength`.
-    private static func firstWord(_ bytes: RawSpan, _ range: Range<Int>, maxLength: Int) -> String? {
+    /// Letters behind white space and `/* */` comments; nil when there are none or more than `maxLength`.
+    private static func firstWord(_ bytes: RawSpan, _ range: Range<Int>, maxLength: Int) -> Word? {
         var at = max(range.lowerBound, 0)
         let end = min(range.upperBound, bytes.byteCount)
         while at < end {
@@ -46,16 +67,14 @@ enum SQLStatement {
                 break
             }
         }
-        let start = at
+        var word = Word()
+        var count = 0
         while at < end, isASCIILetter(bytes.u8(at: at)) {
+            guard count < maxLength else { return nil }
+            word.set(count, bytes.u8(at: at) & 0xdf)
+            count &+= 1
             at &+= 1
-            guard at &- start <= maxLength else { return nil }
         }
-        guard at > start else { return nil }
-        let count = at &- start
-        return String(unsafeUninitializedCapacity: count) { buffer in
-            for offset in 0..<count { buffer[offset] = bytes.u8(at: start &+ offset) & 0xdf }
-            return count
-        }
+        return count > 0 ? word : nil
     }
 }

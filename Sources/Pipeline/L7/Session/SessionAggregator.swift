@@ -39,13 +39,8 @@ package struct SessionAggregator {
         package var overLimit: UInt64 = 0
     }
 
-    private struct Key: Hashable {
-        var flowID: UInt64
-        var low: UInt64
-    }
-
     private struct Entry {
-        var key: Key
+        var key: PairIndex.Key
         var message: L7Message
         var timeoutSec: UInt64
         /// Neighbours among the entries of the same timeout; -1 = none.
@@ -56,13 +51,11 @@ package struct SessionAggregator {
     private var settings: Settings
     private var throttle: LogThrottle
     private var counts = Counters()
-    private var index: [Key: Int32] = [:]
+    private var index = PairIndex()
     private var entries: [Entry] = []
     private var unused: [Int32] = []
-    /// Last inserted entry of each timeout second.
-    private var heads: [UInt64: Int32] = [:]
-    /// Timeout seconds with entries (or emptied since), ascending.
-    private var times: [UInt64] = []
+    /// Timeout seconds with entries (or emptied since), ascending, each with its last inserted entry.
+    private var times: [(sec: UInt64, head: Int32)] = []
     private var windowStartSec: UInt64 = 0
     private var batchMaxSec: UInt64?
     /// Wall clock minus packet clock, seconds.
@@ -110,11 +103,18 @@ package struct SessionAggregator {
             return
         }
         let key = Self.key(message)
-        guard let at = index[key] else {
+        let at = index.find(key)
+        guard at >= 0 else {
             insert(key, message, timeoutSec, nowNs, into: &out)
             return
         }
         join(Int(at), key, message, timeoutSec, nowNs, into: &out)
+    }
+
+    /// Takes all messages of a batch, in order, and leaves it empty. Moving them out keeps each the only owner of its record.
+    package mutating func add(batch: inout [L7Message], nowNs: UInt64, into out: inout [L7FlowLog]) {
+        batch.reverse()
+        while let message = batch.popLast() { add(message, nowNs: nowNs, into: &out) }
     }
 
     /// A closed socket ends the wait of its requests; the status stays. Source: agent-l7.md 9.4.
@@ -122,8 +122,8 @@ package struct SessionAggregator {
         flowID: UInt64, proto: L7Protocol, capSeq: UInt64, nowNs: UInt64, into out: inout [L7FlowLog]
     ) {
         counts.receive &+= 1
-        let key = Key(flowID: flowID, low: Self.low(proto, capSeq))
-        guard index[key] != nil else { return }
+        let key = PairIndex.Key(high: flowID, low: Self.low(proto, capSeq))
+        guard index.find(key) >= 0 else { return }
         counts.cached -= 1
         send(remove(key), nowNs, into: &out)
     }
@@ -148,12 +148,12 @@ package struct SessionAggregator {
     /// when settings change with its own status.
     package mutating func flush(asTimeout: Bool, nowNs: UInt64, into out: inout [L7FlowLog]) {
         while let time = times.first {
-            if let at = heads[time], at >= 0 {
-                var message = remove(entries[Int(at)].key)
+            if time.head >= 0 {
+                var message = remove(entries[Int(time.head)].key)
                 if asTimeout { message.log.responseStatus = L7ResponseStatus.timeout.rawValue }
                 send(message, nowNs, into: &out)
             } else {
-                dropFirstTime()
+                times.removeFirst()
             }
         }
         counts.cached = 0
@@ -162,27 +162,22 @@ package struct SessionAggregator {
     }
 
     private mutating func expire(upTo sec: UInt64, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
-        while let time = times.first, time <= sec {
-            if let at = heads[time], at >= 0 {
-                var message = remove(entries[Int(at)].key)
+        while let time = times.first, time.sec <= sec {
+            if time.head >= 0 {
+                var message = remove(entries[Int(time.head)].key)
                 message.log.responseStatus = L7ResponseStatus.timeout.rawValue
                 counts.cached -= 1
                 send(message, nowNs, into: &out)
             } else {
-                dropFirstTime()
+                times.removeFirst()
             }
         }
-    }
-
-    private mutating func dropFirstTime() {
-        heads[times[0]] = nil
-        times.removeFirst()
     }
 
     // MARK: - Joining
 
     private mutating func join(
-        _ at: Int, _ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
+        _ at: Int, _ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
         into out: inout [L7FlowLog]
     ) {
         let start = message.log.base.startTimeNs
@@ -221,19 +216,20 @@ package struct SessionAggregator {
     }
 
     private mutating func insert(
-        _ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64, into out: inout [L7FlowLog]
+        _ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
+        into out: inout [L7FlowLog]
     ) {
         // A late duplicate of a finished stream.
         if message.needsMerge, message.isRequestEnd || message.isResponseEnd { return }
         if index.count >= settings.maxEntries {
             counts.overLimit &+= 1
             while let time = times.first {
-                if let at = heads[time], at >= 0 {
+                if time.head >= 0 {
                     // The new one is lost, and the gauge stays (trap).
-                    send(remove(entries[Int(at)].key), nowNs, into: &out)
+                    send(remove(entries[Int(time.head)].key), nowNs, into: &out)
                     return
                 }
-                dropFirstTime()
+                times.removeFirst()
             }
             return
         }
@@ -241,15 +237,15 @@ package struct SessionAggregator {
         link(key, message, timeoutSec)
     }
 
-    private static func key(_ message: borrowing L7Message) -> Key {
+    private static func key(_ message: borrowing L7Message) -> PairIndex.Key {
         let base = message.log.base
         if message.isFromEBPF {
             let capSeq = max(base.syscallCapSeq0, base.syscallCapSeq1) &+ (message.type == .request ? 1 : 0)
-            return Key(
-                flowID: base.flowID,
+            return PairIndex.Key(
+                high: base.flowID,
                 low: low(message.l7Protocol, message.hasSessionID ? UInt64(message.sessionID) : capSeq))
         }
-        return Key(flowID: base.flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
+        return PairIndex.Key(high: base.flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
     }
 
     /// eBPF: protocol above the session id or capture sequence; gRPC and Triple count as HTTP/2.
@@ -260,11 +256,11 @@ package struct SessionAggregator {
 
     // MARK: - Entries
 
-    private mutating func link(_ key: Key, _ message: consuming L7Message, _ timeoutSec: UInt64) {
+    private mutating func link(_ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64) {
         counts.cachedRequestResource += Int64(message.log.requestResource.utf8.count)
         var entry = Entry(key: key, message: message, timeoutSec: timeoutSec)
-        let head = heads[timeoutSec] ?? -1
-        if heads[timeoutSec] == nil { insertTime(timeoutSec) }
+        let bucket = bucket(timeoutSec)
+        let head = times[bucket].head
         entry.older = head
         let at: Int32
         if let reused = unused.popLast() {
@@ -275,18 +271,24 @@ package struct SessionAggregator {
             entries.append(entry)
         }
         if head >= 0 { entries[Int(head)].newer = at }
-        heads[timeoutSec] = at
-        index[key] = at
+        times[bucket].head = at
+        index.insert(key, at)
     }
 
-    private mutating func insertTime(_ time: UInt64) {
+    /// Position of a timeout second, made when it is missing; new ones are near the end.
+    private mutating func bucket(_ sec: UInt64) -> Int {
         var at = times.count
-        while at > 0, times[at - 1] > time { at -= 1 }
-        times.insert(time, at: at)
+        while at > 0, times[at - 1].sec >= sec {
+            at -= 1
+            if times[at].sec == sec { return at }
+        }
+        times.insert((sec, -1), at: at)
+        return at
     }
 
-    private mutating func remove(_ key: Key) -> L7Message {
-        guard let at = index.removeValue(forKey: key) else { return L7Message() }
+    private mutating func remove(_ key: PairIndex.Key) -> L7Message {
+        let at = index.remove(key)
+        guard at >= 0 else { return L7Message() }
         var message = L7Message()
         swap(&message, &entries[Int(at)].message)
         let entry = (
@@ -295,7 +297,7 @@ package struct SessionAggregator {
         if entry.newer >= 0 {
             entries[Int(entry.newer)].older = entry.older
         } else {
-            heads[entry.timeoutSec] = entry.older
+            times[bucket(entry.timeoutSec)].head = entry.older
         }
         if entry.older >= 0 { entries[Int(entry.older)].newer = entry.newer }
         unused.append(at)

@@ -45,14 +45,14 @@ extension RawSpan {
     }
 
     /// Equality of a range with lower-case ASCII text, ignoring the case of the range.
-    func equalsIgnoringCase(_ range: Range<Int>, _ lower: some StringProtocol) -> Bool {
-        guard range.lowerBound >= 0, range.upperBound <= byteCount, range.count == lower.utf8.count else {
+    @inline(__always)
+    func equals(_ range: Range<Int>, _ lower: StaticString) -> Bool {
+        guard range.lowerBound >= 0, range.upperBound <= byteCount, range.count == lower.utf8CodeUnitCount else {
             return false
         }
-        var at = range.lowerBound
-        for byte in lower.utf8 {
-            if asciiLower(u8(at: at)) != byte { return false }
-            at &+= 1
+        let expected = unsafe lower.utf8Start
+        for at in 0..<range.count {
+            if asciiLower(u8(at: range.lowerBound &+ at)) != (unsafe expected[at]) { return false }
         }
         return true
     }

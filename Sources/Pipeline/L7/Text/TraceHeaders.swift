@@ -1,3 +1,23 @@
+import Model
+
+/// Lower-case header name that payload bytes are compared with.
+package struct HeaderName: Sendable, Equatable {
+    private let bytes: [UInt8]
+
+    package init(_ name: String) { bytes = Array(asciiLowerCased(name).utf8) }
+
+    var count: Int { bytes.count }
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// Equality with a range of the payload in any case.
+    @inline(__always)
+    func matches(_ payload: RawSpan, _ range: Range<Int>) -> Bool {
+        guard range.count == bytes.count else { return false }
+        for at in 0..<bytes.count where asciiLower(payload.u8(at: range.lowerBound &+ at)) != bytes[at] { return false }
+        return true
+    }
+}
+
 /// A configured trace or span header and how its value is read. Source: agent-l7.md 11.2.
 package struct TraceName: Sendable, Equatable {
     enum Format: Sendable, Equatable {
@@ -7,10 +27,12 @@ package struct TraceName: Sendable, Equatable {
     /// Trimmed, lower case, only the part before a dot.
     package let name: String
     let format: Format
+    let header: HeaderName
 
     package init(_ configured: String) {
         let lower = asciiLowerCased(String(trimmed(configured)))
         name = lower.firstIndex(of: ".").map { String(lower[..<$0]) } ?? lower
+        header = HeaderName(name)
         format =
             switch name {
             case "traceparent": .traceparent
@@ -27,58 +49,59 @@ package struct TraceName: Sendable, Equatable {
     }
 
     /// Trace id in a header value; nil = none.
-    func traceID(in value: String) -> String? {
-        let text = trimmed(value)
+    func traceID(_ bytes: RawSpan, _ value: Range<Int>) -> String? {
+        let value = bytes.trimmedRange(value)
         switch format {
-        case .traceparent: return field(1, of: text, by: 45)
-        case .skywalking: return field(1, of: text, by: 45).map(Self.decoded)
-        case .sw3: return field(7, of: text, by: 124)
-        case .uber: return field(0, of: text, by: 58)
-        case .b3: return field(0, of: text, by: 45)
-        case .rpcContext: return Self.contextValue("tcid", in: text)
+        case .traceparent: return Self.field(1, bytes, value, by: 45).map { bytes.text($0) }
+        case .skywalking: return Self.field(1, bytes, value, by: 45).map { Self.decoded(bytes.text($0)) }
+        case .sw3: return Self.field(7, bytes, value, by: 124).map { bytes.text($0) }
+        case .uber: return Self.field(0, bytes, value, by: 58).map { bytes.text($0) }
+        case .b3: return Self.field(0, bytes, value, by: 45).map { bytes.text($0) }
+        case .rpcContext: return Self.contextValue("tcid=", bytes, value)
         case .closed: return nil
-        case .b3TraceID, .b3SpanID, .whole: return String(text)
+        case .b3TraceID, .b3SpanID, .whole: return bytes.text(value)
         }
     }
 
     /// Span id in a header value; nil = none.
-    func spanID(in value: String) -> String? {
-        let text = trimmed(value)
+    func spanID(_ bytes: RawSpan, _ value: Range<Int>) -> String? {
+        let value = bytes.trimmedRange(value)
         switch format {
-        case .traceparent: return field(2, of: text, by: 45)
+        case .traceparent: return Self.field(2, bytes, value, by: 45).map { bytes.text($0) }
         case .skywalking:
-            guard let segment = field(2, of: text, by: 45), let span = field(3, of: text, by: 45) else { return nil }
-            return Self.decoded(segment) + "-" + span
+            guard let segment = Self.field(2, bytes, value, by: 45), let span = Self.field(3, bytes, value, by: 45)
+            else { return nil }
+            return Self.decoded(bytes.text(segment)) + "-" + bytes.text(span)
         case .sw3:
-            guard let first = field(0, of: text, by: 124), let second = field(1, of: text, by: 124) else { return nil }
-            return first + "-" + second
-        case .uber: return field(2, of: text, by: 58)
-        case .b3: return field(1, of: text, by: 45)
-        case .rpcContext: return Self.contextValue("spid", in: text)
+            guard let first = Self.field(0, bytes, value, by: 124), let second = Self.field(1, bytes, value, by: 124)
+            else { return nil }
+            return bytes.text(first) + "-" + bytes.text(second)
+        case .uber: return Self.field(2, bytes, value, by: 58).map { bytes.text($0) }
+        case .b3: return Self.field(1, bytes, value, by: 45).map { bytes.text($0) }
+        case .rpcContext: return Self.contextValue("spid=", bytes, value)
         case .closed: return nil
-        case .b3TraceID, .b3SpanID, .whole: return String(text)
+        case .b3TraceID, .b3SpanID, .whole: return bytes.text(value)
         }
     }
 
-    private func field(_ number: Int, of text: Substring, by separator: UInt8) -> String? {
-        let bytes = text.utf8
-        var start = bytes.startIndex
-        var at = 0
-        while true {
-            let end = bytes[start...].firstIndex(of: separator) ?? bytes.endIndex
-            if at == number { return String(text[start..<end]) }
-            guard end < bytes.endIndex else { return nil }
-            start = bytes.index(after: end)
-            at += 1
+    private static func field(
+        _ number: Int, _ bytes: RawSpan, _ value: Range<Int>, by separator: UInt8
+    ) -> Range<Int>? {
+        var start = value.lowerBound
+        for _ in 0..<number {
+            guard let end = bytes.firstIndex(of: separator, from: start, to: value.upperBound) else { return nil }
+            start = end &+ 1
         }
+        return start..<(bytes.firstIndex(of: separator, from: start, to: value.upperBound) ?? value.upperBound)
     }
 
     /// `key=value&`: a value that no `&` ends does not count.
-    private static func contextValue(_ key: String, in text: Substring) -> String? {
-        let parts = text.split(separator: "&", omittingEmptySubsequences: false)
-        for part in parts.dropLast() {
-            guard let equal = part.firstIndex(of: "="), part[..<equal] == key else { continue }
-            return String(part[part.index(after: equal)...])
+    private static func contextValue(_ key: StaticString, _ bytes: RawSpan, _ value: Range<Int>) -> String? {
+        var start = value.lowerBound
+        while let end = bytes.firstIndex(of: 38, from: start, to: value.upperBound) {
+            let first = start &+ key.utf8CodeUnitCount
+            if first <= end, bytes.hasPrefix(key, at: start) { return bytes.text(first..<end) }
+            start = end &+ 1
         }
         return nil
     }
