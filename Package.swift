@@ -77,6 +77,10 @@ let package = Package(
             name: "trafficgen", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
 
+        .executableTarget(
+            name: "metrics-bench", dependencies: ["Pipeline", "Model"], path: "Benchmarks/MetricsStages",
+            swiftSettings: hot),
+
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "Model"], swiftSettings: strict),
