@@ -79,6 +79,10 @@ let package = Package(
         .executableTarget(
             name: "wirebench", dependencies: ["Wire", "Model"], path: "Benchmarks/Wire", swiftSettings: hot),
 
+        .executableTarget(
+            name: "metrics-bench", dependencies: ["Pipeline", "Model"], path: "Benchmarks/MetricsStages",
+            swiftSettings: hot),
+
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(
             name: "WireTests",

@@ -172,7 +172,7 @@ struct DocumentTag: BitwiseCopyable {
         tag.field.vtapID = UInt32(rules.agentID)
         tag.field.serverPort = serverPort
         tag.field.tapType = tapType
-        tag.field.isIPv6 = flow.pointee.isIPv6
+        tag.field.isIPv6 = flow.pointee.ethType == EtherType.ipv6
         tag.field.direction = direction
         tag.field.tapSide = direction
         tag.field.proto = proto

@@ -136,7 +136,7 @@ package struct FlowAggr: ~Copyable {
     static func hash(_ flow: UnsafePointer<TaggedFlow>) -> UInt64 { hash(flow.pointee.flowID) }
 
     @inline(__always)
-    private static func hash(_ flowID: UInt64) -> UInt64 { MetricsHash.mix(flowID, MetricsHash.k1) }
+    private static func hash(_ flowID: UInt64) -> UInt64 { MetricsHash.word(flowID) }
 
     /// Both peers and the facts behind them, which every merge touches.
     @inline(__always)

@@ -129,7 +129,7 @@ package struct L7QuadrupleGenerator: ~Copyable {
         _ stats: borrowing L7Stats, _ slot: UnsafeMutablePointer<Slot>, mayAdd: Bool
     ) -> Int32? {
         let flowID = stats.flowID
-        let hash = MetricsHash.mix(flowID, MetricsHash.k1)
+        let hash = MetricsHash.word(flowID)
         if let found = slot.pointee.flowPositions.find(hash, { slot.pointee.flows[$0].pointee.flowID == flowID }) {
             slot.pointee.flows[found].pointee.flow = stats.flow
             return Int32(truncatingIfNeeded: found)
@@ -143,7 +143,7 @@ package struct L7QuadrupleGenerator: ~Copyable {
         slot.pointee.flows.append().initialize(
             to: FlowRecord(flow: stats.flow, flowID: flowID, firstEntry: -1, lastEntry: -1))
         slot.pointee.flowPositions.insert(hash, position: position) {
-            MetricsHash.mix(slot.pointee.flows[$0].pointee.flowID, MetricsHash.k1)
+            MetricsHash.word(slot.pointee.flows[$0].pointee.flowID)
         }
         return Int32(truncatingIfNeeded: position)
     }

@@ -18,6 +18,13 @@ package enum MetricsHash {
         return product.high ^ product.low
     }
 
+    /// Of a single word.
+    @inlinable @inline(__always)
+    package static func word(_ word: UInt64) -> UInt64 {
+        let product = (word ^ k0).multipliedFullWidth(by: k1)
+        return product.high ^ product.low
+    }
+
     /// 64-bit hash of a text's UTF-8; 0 for the empty text only.
     package static func text(_ text: String) -> UInt64 {
         if text.isEmpty { return 0 }
@@ -27,7 +34,7 @@ package enum MetricsHash {
     }
 
     package static func bytes(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        var state = mix(UInt64(truncatingIfNeeded: bytes.count), k1)
+        var state = word(UInt64(truncatingIfNeeded: bytes.count))
         var offset = 0
         while bytes.count - offset >= 8 {
             state = step(state, bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))

@@ -55,8 +55,11 @@ package struct MiniFlow: Sendable, BitwiseCopyable, Equatable {
         macDst = flow.pointee.key.macDst
         ipSrc = flow.pointee.key.ipSrc
         ipDst = flow.pointee.key.ipDst
-        realIPSrc = flow.pointee.src.realIP
-        realIPDst = flow.pointee.dst.realIP
+        // An end without a real address is seen as it is.
+        let isPlainSrc = flow.pointee.src.realIP.isZero && flow.pointee.src.realPort == 0
+        let isPlainDst = flow.pointee.dst.realIP.isZero && flow.pointee.dst.realPort == 0
+        realIPSrc = isPlainSrc ? flow.pointee.key.ipSrc : flow.pointee.src.realIP
+        realIPDst = isPlainDst ? flow.pointee.key.ipDst : flow.pointee.dst.realIP
         epcSrc = flow.pointee.src.l3EpcID
         epcDst = flow.pointee.dst.l3EpcID
         gpidSrc = flow.pointee.src.gpid
@@ -65,8 +68,8 @@ package struct MiniFlow: Sendable, BitwiseCopyable, Equatable {
         tapType = flow.pointee.key.tapType
         portSrc = flow.pointee.key.portSrc
         portDst = flow.pointee.key.portDst
-        realPortSrc = flow.pointee.src.realPort
-        realPortDst = flow.pointee.dst.realPort
+        realPortSrc = isPlainSrc ? flow.pointee.key.portSrc : flow.pointee.src.realPort
+        realPortDst = isPlainDst ? flow.pointee.key.portDst : flow.pointee.dst.realPort
         ethType = flow.pointee.ethType
         proto = flow.pointee.key.proto
         tunnelType = flow.pointee.tunnel.type

@@ -24,7 +24,7 @@ struct QuadrupleKey: BitwiseCopyable, Sendable, Equatable {
             UInt64(UInt16(truncatingIfNeeded: flow.pointee.src.l3EpcID)) << 48
             | UInt64(UInt16(truncatingIfNeeded: flow.pointee.dst.l3EpcID)) << 32
             | tapPort & 0xffff_ffff
-        let isIPv6 = flow.pointee.isIPv6
+        let isIPv6 = flow.pointee.ethType == EtherType.ipv6
         let hasPort = signal == SignalSource.packet.rawValue || flow.pointee.isActiveService
         let port = hasPort ? flow.pointee.key.portDst : 0
         let family: UInt64 = isIPv6 ? 0x80 : 0
