@@ -15,7 +15,7 @@ package enum ColumnEnumeration: Sendable, Hashable, CaseIterable {
     case spanKind
 
     /// The enumeration of a column, nil for plain numbers.
-    init?(column: String) {
+    package init?(column: String) {
         let base = column.hasSuffix("_0") || column.hasSuffix("_1") ? String(column.dropLast(2)) : column
         switch base {
         case "l7_protocol": self = .l7Protocol

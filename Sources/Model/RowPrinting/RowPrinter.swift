@@ -115,3 +115,12 @@ extension TextBuffer {
         }
     }
 }
+
+extension FieldValue {
+    /// As JSON text.
+    package var json: String {
+        var buffer = TextBuffer(capacity: 256)
+        buffer.append(json: self)
+        return String(decoding: buffer.bytes, as: UTF8.self)
+    }
+}

@@ -199,3 +199,11 @@ struct TimeText {
         text = Array(buffer.bytes)
     }
 }
+
+/// `2023-11-14T22:13:20.000000Z` of microseconds since 1970.
+package func timeText(micros: UInt64) -> String {
+    var times = TimeText()
+    var buffer = TextBuffer(capacity: 64)
+    times.append(micros: micros, to: &buffer)
+    return String(decoding: buffer.bytes, as: UTF8.self)
+}

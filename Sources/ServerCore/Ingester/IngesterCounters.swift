@@ -1,0 +1,41 @@
+import Synchronization
+
+/// Counters of the decoders since the start. Source: ingester.md 10.
+package struct IngesterCounters: Sendable, Equatable {
+    /// Of one message type.
+    package struct Decoder: Sendable, Equatable {
+        /// Payloads (`raw-count`).
+        package var payloads: UInt64 = 0
+        /// Payloads or records that could not be read (`err-count`).
+        package var errors: UInt64 = 0
+        /// Records read (`count`).
+        package var records: UInt64 = 0
+        /// Rows given to the store.
+        package var rows: UInt64 = 0
+        /// Rows left out by the throttle, documents without a table, payloads of unknown organisations.
+        package var dropped: UInt64 = 0
+
+        package init() {}
+    }
+
+    package var metrics = Decoder()
+    package var l4 = Decoder()
+    package var l7 = Decoder()
+    /// Documents older than 300 s, and newer; they are stored all the same.
+    package var expiredDocuments: UInt64 = 0
+    package var futureDocuments: UInt64 = 0
+    /// Batches of organisations that this server does not know (`org-invalid-count`).
+    package var unknownOrg: UInt64 = 0
+
+    package init() {}
+}
+
+/// The counters as all decoder threads add to them.
+final class IngesterTally: Sendable {
+    private let sum = Mutex(IngesterCounters())
+
+    /// Called once a batch, not once a record.
+    func add(_ change: (inout IngesterCounters) -> Void) { sum.withLock { change(&$0) } }
+
+    var snapshot: IngesterCounters { sum.withLock { $0 } }
+}

@@ -1,0 +1,306 @@
+import CSQLite
+import Glibc
+import Logging
+import Model
+
+/// The writing connection with its partitions and prepared statements. Owned by the store's thread.
+final class SQLiteWriter {
+    /// Layout of the file; another number is moved aside.
+    static let layoutVersion: Int64 = 1
+    /// SQLite joins at most 500 selects in a view.
+    static let maxPartitions = 480
+    /// Pages given back to the file system per look at retention.
+    private static let vacuumPages = 20_000
+
+    /// Tables and roll-ups of the catalogue.
+    static let tables: [SQLiteTable] = Catalogue.all.flatMap { SQLiteTable.all(of: $0) }
+    private static let tablesOfSchema: [String: [SQLiteTable]] = Dictionary(
+        uniqueKeysWithValues: Catalogue.all.map { ($0.name, SQLiteTable.all(of: $0)) })
+
+    let identity: UInt64
+    private(set) var committedRows: [String: UInt64] = [:]
+    private let path: String
+    private let logger: Logger
+    private let connection: SQLiteConnection
+    private let dictionary: StringDictionary
+    private let setLedger: SQLiteStatement
+    private let beginStatement: SQLiteStatement
+    private let commitStatement: SQLiteStatement
+    /// Starts of the partitions of each table, ascending.
+    private var partitions: [String: [UInt64]] = [:]
+    private var partitionsBefore: [String: [UInt64]]?
+    /// Statements by partition; the few latest ones of each table stay.
+    private var inserters: [String: RowInserter] = [:]
+    private var inserterOrder: [String] = []
+    private var isOpen = false
+    private var openedAtMs: UInt64 = 0
+    private var openRows: [String: UInt64] = [:]
+    private var openCount = 0
+    private var newestSeconds: UInt64 = 0
+
+    /// - Throws: `SQLiteError`; `isDamage` of it tells a file that is no database.
+    init(path: String, logger: Logger) throws {
+        self.path = path
+        self.logger = logger
+        connection = try SQLiteConnection(path: path)
+        // Page size and vacuum mode count only for a file that is still empty.
+        try connection.execute(
+            """
+            PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+            PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 2000;
+            PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY
+            """)
+        let version = try connection.number("PRAGMA user_version")
+        guard version == 0 || version == Self.layoutVersion else {
+            throw SQLiteError(code: SQLITE_NOTADB, message: "the layout of another version (\(version))")
+        }
+        try connection.execute(
+            """
+            BEGIN IMMEDIATE;
+            CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+            CREATE TABLE IF NOT EXISTS ledger (name TEXT PRIMARY KEY, rows INTEGER NOT NULL);
+            CREATE TABLE IF NOT EXISTS partition (
+                name TEXT NOT NULL, start INTEGER NOT NULL, PRIMARY KEY (name, start)) WITHOUT ROWID;
+            PRAGMA user_version = \(Self.layoutVersion);
+            INSERT OR IGNORE INTO store VALUES ('identity', \(Int64.random(in: 1...Int64.max)));
+            COMMIT
+            """)
+        identity = UInt64(bitPattern: try connection.number("SELECT value FROM store WHERE name = 'identity'"))
+        dictionary = try StringDictionary(connection: connection)
+        setLedger = try connection.prepare(
+            "INSERT INTO ledger VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET rows = excluded.rows", persistent: true)
+        beginStatement = try connection.prepare("BEGIN IMMEDIATE", persistent: true)
+        commitStatement = try connection.prepare("COMMIT", persistent: true)
+        let counted = try connection.prepare("SELECT name, rows FROM ledger")
+        while try counted.step() { committedRows[counted.text(0)] = UInt64(clamping: counted.int(1)) }
+        let known = try connection.prepare("SELECT name, start FROM partition ORDER BY start")
+        while try known.step() { partitions[known.text(0), default: []].append(UInt64(clamping: known.int(1))) }
+    }
+
+    /// Makes the file ready for this run: counts from zero again, and every table has its view.
+    /// - Parameter lost: rows lost by the last run, added to what the file remembers.
+    func begin(lost: UInt64) throws {
+        try open()
+        try connection.execute(
+            """
+            DELETE FROM ledger;
+            INSERT INTO store VALUES ('lost', \(lost))
+                ON CONFLICT(name) DO UPDATE SET value = value + excluded.value
+            """)
+        committedRows = [:]
+        let columns = Self.tables.flatMap { [$0.name] + $0.columnNames }.joined(separator: ",")
+        let print = Int64(bitPattern: TraceIDIndexer.hash(columns))
+        let known = try connection.number("SELECT value FROM store WHERE name = 'columns'")
+        if known != print {
+            // Views of another catalogue are replaced, partitions with other columns go.
+            for table in Self.tables {
+                try dropForeignPartitions(of: table)
+                try replaceView(of: table)
+            }
+            try connection.execute("INSERT OR REPLACE INTO store VALUES ('columns', \(print))")
+        }
+        try commit()
+    }
+
+    var hasOpenTransaction: Bool { isOpen }
+
+    func isCommitDue(rows: Int, ms: Int) -> Bool {
+        isOpen && (openCount >= rows || monotonicNs() / 1_000_000 >= openedAtMs + UInt64(ms))
+    }
+
+    /// Inserts a batch and its roll-ups into the open transaction.
+    func insert(_ batch: RowBatch) throws {
+        try open()
+        guard let tables = Self.tablesOfSchema[batch.table.name] else { return }
+        for table in tables {
+            switch batch.rows {
+            case .l4(let rows): try insert(rows, table)
+            case .l7(let rows): try insert(rows, table)
+            case .network(let rows): try insert(rows, table)
+            case .networkMap(let rows): try insert(rows, table)
+            case .application(let rows): try insert(rows, table)
+            case .applicationMap(let rows): try insert(rows, table)
+            case .trafficPolicy(let rows): try insert(rows, table)
+            }
+        }
+        openRows[batch.table.name, default: 0] += UInt64(batch.count)
+        openCount += batch.count
+    }
+
+    private func insert<Row: StoredRow>(_ rows: [Row], _ table: SQLiteTable) throws {
+        var start = UInt64.max
+        var inserter: RowInserter?
+        for row in rows {
+            let seconds = row.seconds
+            let wanted = table.start(of: seconds)
+            if wanted != start || inserter == nil {
+                start = wanted
+                inserter = try self.inserter(table, start: wanted)
+            }
+            if seconds > newestSeconds { newestSeconds = seconds }
+            try inserter?.insert(row)
+        }
+    }
+
+    private func open() throws {
+        guard !isOpen else { return }
+        try beginStatement.run()
+        isOpen = true
+        openedAtMs = monotonicNs() / 1_000_000
+        partitionsBefore = nil
+    }
+
+    func commit() throws {
+        guard isOpen else { return }
+        for (table, rows) in openRows {
+            setLedger.bind(1, table)
+            setLedger.bind(2, Int64(clamping: committedRows[table, default: 0] + rows))
+            try setLedger.run()
+        }
+        try commitStatement.run()
+        for (table, rows) in openRows { committedRows[table, default: 0] += rows }
+        dictionary.committed()
+        ended()
+    }
+
+    func rollback() {
+        setLedger.reset()
+        if sqlite3_get_autocommit(connection.handle) == 0 { try? connection.execute("ROLLBACK") }
+        dictionary.rolledBack()
+        if let partitionsBefore { partitions = partitionsBefore }
+        inserters.removeAll()
+        inserterOrder.removeAll()
+        ended()
+    }
+
+    private func ended() {
+        isOpen = false
+        openRows.removeAll(keepingCapacity: true)
+        openCount = 0
+        partitionsBefore = nil
+    }
+
+    /// Before another attempt: gives the space of the write-ahead log back, which may be all that is missing.
+    func recover() {
+        try? connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    func close() {
+        inserters.removeAll()
+        try? connection.execute("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    // MARK: Partitions
+
+    private func inserter(_ table: SQLiteTable, start wanted: UInt64) throws -> RowInserter {
+        let start = try partition(table, start: wanted)
+        let name = table.partitionName(start: start)
+        if let known = inserters[name] { return known }
+        let made = try RowInserter(table: table, partition: name, connection: connection, dictionary: dictionary)
+        inserters[name] = made
+        inserterOrder.append(name)
+        if inserterOrder.count > 64 { inserters[inserterOrder.removeFirst()] = nil }
+        return made
+    }
+
+    /// The partition of a start, made when it is missing. At the bound the nearest existing one takes the rows, so
+    /// that a peer with a wild clock cannot fill the file with tables.
+    private func partition(_ table: SQLiteTable, start: UInt64) throws -> UInt64 {
+        let known = partitions[table.name] ?? []
+        if known.last == start || known.contains(start) { return start }
+        if known.count >= Self.maxPartitions {
+            return known.min { distance($0, start) < distance($1, start) } ?? start
+        }
+        if partitionsBefore == nil { partitionsBefore = partitions }
+        let name = table.partitionName(start: start)
+        for sql in table.createPartition(name) { try connection.execute(sql) }
+        try connection.execute("INSERT INTO partition VALUES ('\(table.name)', \(start))")
+        partitions[table.name] = (known + [start]).sorted()
+        try replaceView(of: table)
+        return start
+    }
+
+    private func distance(_ one: UInt64, _ other: UInt64) -> UInt64 { one > other ? one - other : other - one }
+
+    private func replaceView(of table: SQLiteTable) throws {
+        try connection.execute("DROP VIEW IF EXISTS \(quoted(table.name))")
+        try connection.execute(table.createView(over: partitions[table.name] ?? []))
+    }
+
+    private func dropForeignPartitions(of table: SQLiteTable) throws {
+        for start in partitions[table.name] ?? [] {
+            let partition = table.partitionName(start: start)
+            var have: [String] = []
+            let info = try connection.prepare("SELECT name FROM pragma_table_info('\(partition)')")
+            while try info.step() { have.append(info.text(0)) }
+            let wanted = (table.rollupSeconds == nil ? [] : ["_key"]) + table.columnNames
+            guard have != wanted else { continue }
+            logger.warning("partition of another catalogue is dropped", metadata: ["partition": "\(partition)"])
+            try drop(table, start: start)
+        }
+    }
+
+    // MARK: Retention
+
+    /// Drops partitions that are too old, then the oldest ones until the file is within its bound; the newest one of
+    /// each table always stays. Gives free pages back. Returns how many went. Source: ingester.md 8.2, 8.4.
+    func retain(ttlHours: [String: Int], maxBytes: UInt64?, clock: SQLiteStore.Settings.Clock) throws -> Int {
+        let now = clock == .wall ? wallClockNs() / 1_000_000_000 : newestSeconds
+        var dropped = 0
+        for table in Self.tables {
+            let keptSeconds = UInt64(ttlHours[table.name] ?? table.ttlHours) * 3600
+            for start in partitions[table.name] ?? [] where start + table.spanSeconds + keptSeconds <= now {
+                try dropAndCommit(table, start: start)
+                dropped += 1
+            }
+        }
+        if let maxBytes {
+            while try bytesUsed() > maxBytes, let (table, start) = oldestDroppable() {
+                try dropAndCommit(table, start: start)
+                dropped += 1
+            }
+        }
+        if try connection.number("PRAGMA freelist_count") > 0 {
+            let vacuum = try connection.prepare("PRAGMA incremental_vacuum(\(Self.vacuumPages))")
+            while try vacuum.step() {}
+        }
+        return dropped
+    }
+
+    /// Bytes of pages that hold something.
+    func bytesUsed() throws -> UInt64 {
+        let pages = try connection.number("PRAGMA page_count") - connection.number("PRAGMA freelist_count")
+        return UInt64(clamping: pages * (try connection.number("PRAGMA page_size")))
+    }
+
+    /// Raw rows before roll-ups, oldest first.
+    private func oldestDroppable() -> (SQLiteTable, UInt64)? {
+        for wantsRollup in [false, true] {
+            var best: (SQLiteTable, UInt64)?
+            for table in Self.tables where (table.rollupSeconds != nil) == wantsRollup {
+                guard let starts = partitions[table.name], starts.count > 1, let oldest = starts.first else { continue }
+                if best.map({ oldest < $0.1 }) ?? true { best = (table, oldest) }
+            }
+            if let best { return best }
+        }
+        return nil
+    }
+
+    private func dropAndCommit(_ table: SQLiteTable, start: UInt64) throws {
+        try open()
+        try drop(table, start: start)
+        try commit()
+        logger.info("partition dropped", metadata: ["table": "\(table.name)", "start": "\(start)"])
+    }
+
+    private func drop(_ table: SQLiteTable, start: UInt64) throws {
+        let name = table.partitionName(start: start)
+        inserters[name] = nil
+        inserterOrder.removeAll { $0 == name }
+        if partitionsBefore == nil { partitionsBefore = partitions }
+        partitions[table.name]?.removeAll { $0 == start }
+        try replaceView(of: table)
+        try connection.execute("DELETE FROM partition WHERE name = '\(table.name)' AND start = \(start)")
+        try connection.execute("DROP TABLE IF EXISTS \(quoted(name))")
+    }
+}
