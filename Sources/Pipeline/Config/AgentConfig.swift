@@ -35,7 +35,8 @@ package struct AgentConfig: Sendable {
 
     package init() {}
 
-    /// What design.md 2.1 prescribes for replays, unless it was set: no throttles, no limit of concurrent flows.
+    /// What design.md 2.1 prescribes for replays, unless it was set: no throttles, no limit of concurrent flows;
+    /// and MACs tell no flows apart.
     package mutating func becomeReplay() {
         if !given.contains("outputs.flow_log.throttles.l7_throttle") { pipeline.sessions.throttlePerSecond = 0 }
         if !given.contains("outputs.flow_log.throttles.l4_throttle") {
