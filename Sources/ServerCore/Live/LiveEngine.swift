@@ -95,6 +95,7 @@ package final class LiveEngine: EngineView, RecordSink {
 
     package func send(l7Logs: [L7FlowLog]) { offer(.requests(l7Logs), count: l7Logs.count) }
 
+    package var wantsSecondFlows: Bool { true }
     package func observe(secondFlows: [TaggedFlow]) { offer(.flows(secondFlows), count: secondFlows.count) }
 
     /// The end of a replay: from now on the tables are whole.

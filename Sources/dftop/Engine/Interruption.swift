@@ -10,16 +10,25 @@ import Synchronization
 enum Interruption {
     private static let action = Mutex<(@Sendable () -> Void)?>(nil)
 
-    /// Blocks both signals in this thread and all that it starts later; call before starting threads.
-    static func onSignal(_ stop: @escaping @Sendable () -> Void) {
-        action.withLock { $0 = stop }
+    /// Blocks the signals in this thread and all that it starts later: first thing of a command that starts threads.
+    static func block() {
+        var signals = set
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
+    private static var set: sigset_t {
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGINT)
         sigaddset(&signals, SIGTERM)
         sigaddset(&signals, SIGHUP)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-        let waited = signals
+        return signals
+    }
+
+    static func onSignal(_ stop: @escaping @Sendable () -> Void) {
+        block()
+        action.withLock { $0 = stop }
+        let waited = set
         _ = StageThread(name: "signals") {
             var waited = waited
             var number: Int32 = 0

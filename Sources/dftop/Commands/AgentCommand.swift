@@ -1,0 +1,148 @@
+import ArgumentParser
+import Capture
+import Logging
+import Model
+import Pipeline
+import Wire
+import Yams
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// `dftop agent`: the headless agent.
+struct AgentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent",
+        abstract: "Capture and report to a server; with -r send a capture and end.",
+        discussion: """
+            Records go over TCP to the ingester given by --ingester, or by global.communication.ingester_ip of the \
+            configuration file. With -r the command ends when the server has read everything.
+            """)
+
+    @Option(
+        help: ArgumentHelp("YAML file: deepflow-agent.yaml keys, or the agent configuration tree.", valueName: "file"))
+    var config: String?
+
+    @Option(help: ArgumentHelp("Where records go; without a port 20033.", valueName: "host:port"))
+    var ingester: String?
+
+    @Option(help: ArgumentHelp("Controller to register with; without a port 20035.", valueName: "host:port"))
+    var controller: String?
+
+    @OptionGroup var capture: CaptureOptions
+
+    func run() throws {
+        Interruption.block()
+        var config = try capture.config(base: try self.config.map { try AgentCommand.read($0) } ?? AgentConfig())
+        if !capture.isReplay { config.becomeLive() }
+        if controller != nil {
+            standardError(
+                "dftop: this build does not register with controllers; records go to the ingester all the same")
+        }
+        let destination = try AgentCommand.destination(ingester, config)
+        var settings = SenderSink.Settings(destination: destination)
+        settings.identity = FrameIdentity(agentID: config.pipeline.flow.agentID, teamID: 1, orgID: 1)
+        settings.isReplay = capture.isReplay
+        settings.hasOwnConnections = config.sender.usesSeveralSockets
+        settings.compressesFlows = config.sender.compressesL4
+        settings.compressesL7 = config.sender.compressesL7
+        settings.maxThroughputMbps = config.sender.maxThroughputMbps
+        settings.overflow = config.sender.dropsOnOverflow ? .drop : .wait
+        for address in resolve(destination.host) { config.pipeline.excluded.append((address, destination.port)) }
+        let sink = SenderSink(settings)
+        let pipeline = AgentPipeline(settings: config.pipeline, sink: sink)
+        Interruption.onSignal { pipeline.stop() }
+        try sink.start()
+        if capture.isReplay {
+            let bar = ProgressBar()
+            var failure: Failure?
+            var troubles: [(path: String, trouble: CaptureFile.Trouble)] = []
+            do { troubles = try pipeline.replay(capture.read, progress: bar.show) } catch { failure = error }
+            bar.clear()
+            try sink.finish()
+            for (path, trouble) in troubles { complain(CaptureTrouble(path: path, trouble: trouble)) }
+            if let failure { throw failure }
+            if !troubles.isEmpty { throw Model.ExitCode.partlyDone }
+        } else {
+            let logger = Logger(label: "dftop.agent")
+            try pipeline.capture(onReady: { interfaces in
+                logger.info(
+                    "capture runs",
+                    metadata: [
+                        "interfaces": "\(interfaces.map(\.name).joined(separator: ","))",
+                        "ingester": "\(destination.text)",
+                    ])
+            })
+            try sink.finish()
+        }
+    }
+
+    static func destination(_ given: String?, _ config: AgentConfig) throws -> Destination {
+        if let given {
+            guard let destination = Destination(given) else {
+                throw Failure(
+                    .usage, what: "--ingester \(given) is no address", why: "it must be HOST or HOST:PORT",
+                    mend: "for example --ingester 127.0.0.1:20033")
+            }
+            return destination
+        }
+        guard !config.sender.ingesterHost.isEmpty else {
+            throw Failure(
+                .usage, what: "no ingester is given", why: "the agent would have nowhere to send to",
+                mend: "add --ingester HOST:PORT, or global.communication.ingester_ip to the configuration file")
+        }
+        return Destination(host: config.sender.ingesterHost, port: config.sender.ingesterPort)
+    }
+
+    /// Bootstrap keys (kebab-case) belong to the controller's part and are accepted; trees of the agent configuration apply.
+    static func read(_ path: String) throws -> AgentConfig {
+        guard let file = fopen(path, "r") else {
+            throw Failure(
+                errno == EACCES ? .notPermitted : .notFound, what: "cannot read \(path)",
+                why: String(cString: strerror(errno)),
+                mend: "check the name given to --config")
+        }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while bytes.count < 16 << 20 {
+            let got = fread(&chunk, 1, chunk.count, file)
+            guard got > 0 else { break }
+            bytes += chunk[0..<got]
+        }
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self))
+        } catch {
+            throw Failure(.invalidInput, what: "cannot read \(path)", why: "it is not YAML: \(error)")
+        }
+        var config = AgentConfig()
+        guard case .map(let entries) = ConfigValue(node) else { return config }
+        for entry in entries {
+            guard ["global", "inputs", "processors", "outputs", "plugins", "dev"].contains(entry.key) else { continue }
+            try config.set(tree: entry.value, under: entry.key)
+        }
+        return config
+    }
+
+    /// Numeric addresses of a host name, for the capture filter; none when it does not resolve yet.
+    private func resolve(_ host: String) -> [String] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
+        defer { freeaddrinfo(list) }
+        var out: [String] = []
+        var entry = list
+        while let item = entry {
+            var text = [CChar](repeating: 0, count: 256)
+            if getnameinfo(item.pointee.ai_addr, item.pointee.ai_addrlen, &text, 256, nil, 0, NI_NUMERICHOST) == 0 {
+                let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                if !out.contains(name), !name.contains("%") { out.append(name) }
+            }
+            entry = item.pointee.ai_next
+        }
+        return Array(out.prefix(8))
+    }
+}
