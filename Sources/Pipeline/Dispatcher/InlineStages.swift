@@ -45,8 +45,7 @@ final class InlineStages {
         metrics.tick(nowNs: newestNs)
         guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
         observer?.observe(messages: dispatcher.flowMap.l7.output.messages)
-        for message in dispatcher.flowMap.l7.output.messages { sessions.add(message, nowNs: newestNs, into: &l7Logs) }
-        dispatcher.flowMap.l7.output.messages.removeAll(keepingCapacity: true)
+        sessions.add(batch: &dispatcher.flowMap.l7.output.messages, nowNs: newestNs, into: &l7Logs)
         sessions.endBatch(nowNs: newestNs, into: &l7Logs)
         sendL7()
     }

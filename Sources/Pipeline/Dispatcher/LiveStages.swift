@@ -65,7 +65,7 @@ final class LiveStages {
                     let now = wallClockNs()
                     sessions.with { sessions in
                         switch received {
-                        case .items(let batch): for message in batch { sessions.add(message, nowNs: now, into: &logs) }
+                        case .items(var batch): sessions.add(batch: &batch, nowNs: now, into: &logs)
                         case .timedOut: break
                         case .terminated: sessions.flush(asTimeout: false, nowNs: now, into: &logs)
                         }
