@@ -19,7 +19,10 @@ struct Main: ParsableCommand {
             reads capture files instead. See dftop(1).
             """,
         version: version,
-        subcommands: [PrintCommand.self, AgentCommand.self, ServerCommand.self, DaemonCommand.self, BenchCommand.self])
+        subcommands: [
+            PrintCommand.self, AgentCommand.self, ServerCommand.self, DaemonCommand.self, DoctorCommand.self,
+            BenchCommand.self,
+        ])
 
     /// Parses and runs; every error ends with its exit code and one line on stderr.
     static func main() {
