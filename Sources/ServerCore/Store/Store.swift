@@ -69,6 +69,8 @@ package struct StoreCounters: Sendable, Equatable {
     package var bytesUsed: UInt64 = 0
     /// Last failure of the writer, nil while writing works.
     package var problem: Failure?
+
+    package init() {}
 }
 
 /// Rows of one table on their way to the store.

@@ -29,6 +29,8 @@ final class SQLiteWriter {
     /// Starts of the partitions of each table, ascending.
     private var partitions: [String: [UInt64]] = [:]
     private var partitionsBefore: [String: [UInt64]]?
+    /// Tables whose view is to be made anew before the commit.
+    private var staleViews: Set<String> = []
     /// Statements by partition; the few latest ones of each table stay.
     private var inserters: [String: RowInserter] = [:]
     private var inserterOrder: [String] = []
@@ -152,6 +154,7 @@ final class SQLiteWriter {
 
     func commit() throws {
         guard isOpen else { return }
+        for table in Self.tables where staleViews.contains(table.name) { try replaceView(of: table) }
         for (table, rows) in openRows {
             setLedger.bind(1, table)
             setLedger.bind(2, Int64(clamping: committedRows[table, default: 0] + rows))
@@ -178,6 +181,7 @@ final class SQLiteWriter {
         openRows.removeAll(keepingCapacity: true)
         openCount = 0
         partitionsBefore = nil
+        staleViews.removeAll()
     }
 
     /// Before another attempt: gives the space of the write-ahead log back, which may be all that is missing.
@@ -216,7 +220,7 @@ final class SQLiteWriter {
         for sql in table.createPartition(name) { try connection.execute(sql) }
         try connection.execute("INSERT INTO partition VALUES ('\(table.name)', \(start))")
         partitions[table.name] = (known + [start]).sorted()
-        try replaceView(of: table)
+        staleViews.insert(table.name)
         return start
     }
 
@@ -250,13 +254,15 @@ final class SQLiteWriter {
         for table in Self.tables {
             let keptSeconds = UInt64(ttlHours[table.name] ?? table.ttlHours) * 3600
             for start in partitions[table.name] ?? [] where start + table.spanSeconds + keptSeconds <= now {
-                try dropAndCommit(table, start: start)
+                try drop(table, start: start)
                 dropped += 1
             }
         }
+        try commit()
         if let maxBytes {
             while try bytesUsed() > maxBytes, let (table, start) = oldestDroppable() {
-                try dropAndCommit(table, start: start)
+                try drop(table, start: start)
+                try commit()
                 dropped += 1
             }
         }
@@ -286,20 +292,17 @@ final class SQLiteWriter {
         return nil
     }
 
-    private func dropAndCommit(_ table: SQLiteTable, start: UInt64) throws {
-        try open()
-        try drop(table, start: start)
-        try commit()
-        logger.info("partition dropped", metadata: ["table": "\(table.name)", "start": "\(start)"])
-    }
-
     private func drop(_ table: SQLiteTable, start: UInt64) throws {
+        try open()
+        logger.info("partition is dropped", metadata: ["table": "\(table.name)", "start": "\(start)"])
         let name = table.partitionName(start: start)
         inserters[name] = nil
         inserterOrder.removeAll { $0 == name }
         if partitionsBefore == nil { partitionsBefore = partitions }
         partitions[table.name]?.removeAll { $0 == start }
-        try replaceView(of: table)
+        // The old view would name a table that is gone.
+        try connection.execute("DROP VIEW IF EXISTS \(quoted(table.name))")
+        staleViews.insert(table.name)
         try connection.execute("DELETE FROM partition WHERE name = '\(table.name)' AND start = \(start)")
         try connection.execute("DROP TABLE IF EXISTS \(quoted(name))")
     }
