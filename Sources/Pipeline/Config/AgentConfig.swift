@@ -45,6 +45,9 @@ package struct AgentConfig: Sendable {
         if !given.contains("processors.flow_log.tunning.concurrent_flow_limit") {
             pipeline.flow.concurrentFlowLimit = .max
         }
+        if !given.contains("processors.flow_log.conntrack.flow_generation.cloud_traffic_ignore_mac") {
+            pipeline.flow.ignoresMac = true
+        }
     }
 
     /// Live: the catalogue's throttles.
