@@ -83,13 +83,8 @@ package final class CaptureFile {
         size = info.st_mode & S_IFMT == S_IFREG ? UInt64(info.st_size) : nil
         capacity = CaptureFile.blockBytes + CaptureFile.maxRecordBytes
         buffer = .allocate(byteCount: capacity, alignment: 4096)
-        do {
-            try readFileHeader()
-        } catch {
-            buffer.deallocate()
-            close(descriptor)
-            throw error
-        }
+        // Everything is initialised: an error thrown from here on runs `deinit`.
+        try readFileHeader()
     }
 
     deinit {

@@ -53,7 +53,7 @@ class Server:
         wait_until(ready, f"{self.name} listens", seconds=20)
 
     def ask(self, *arguments, seconds=60):
-        done = run(harness.DFCTL, "--server", self.socket, *arguments, netns=self.space.name, seconds=seconds)
+        done = run(harness.DFCTL, *arguments, "--server", self.socket, netns=self.space.name, seconds=seconds)
         if done.returncode != 0:
             raise Failed(f"dfctl {arguments}: exit code {done.returncode}: {done.stderr.decode(errors='replace')[-1500:]}")
         return done.stdout.decode()

@@ -45,7 +45,7 @@ struct PrintCommand: ParsableCommand {
     @Option(help: ArgumentHelp("End after this many rows.", valueName: "n"))
     var count: Int?
 
-    @Option(help: ArgumentHelp("End a live capture after this long, e.g. 10s.", valueName: "time"))
+    @Option(help: ArgumentHelp("End a live capture after this long: 10, 10s, 5m.", valueName: "time"))
     var duration: String?
 
     @Option(help: ArgumentHelp("metrics: only this table, e.g. network_map.1m or application.", valueName: "name"))
@@ -68,9 +68,11 @@ struct PrintCommand: ParsableCommand {
             try replay(pipeline, observer)
         } else {
             if let duration {
-                guard let ns = parseDurationNs(duration), ns > 0 else {
+                guard let ns = parseDurationNs(duration.allSatisfy(\.isNumber) ? duration + "s" : duration), ns > 0
+                else {
                     throw Failure(
-                        .usage, what: "--duration \(duration) is no duration", why: "it must be a number with a unit",
+                        .usage, what: "--duration \(duration) is no duration",
+                        why: "it must be seconds, or a number with a unit",
                         mend: "for example 10s or 5m")
                 }
                 Interruption.after(ns) { pipeline.stop() }

@@ -27,6 +27,8 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
     private let rows = RowMaker()
     private let budget: RowBudget
     private var writers: [String: RowWriter] = [:]
+    /// The only writer whose buffer may hold rows, so that rows of several tables keep their order.
+    private var current: RowWriter?
     private var order = WindowOrder()
 
     init(options: Options) {
@@ -84,7 +86,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
         lock.withLock {
             let writer = writer(Catalogue.l4FlowLog)
             for flow in order.takeAll() { writer.write(rows.row(flow)) }
-            for writer in writers.values { writer.drain() }
+            current?.drain()
         }
     }
 
@@ -94,10 +96,12 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
     var wantsMessages: Bool { options.kind == .l7Messages }
 
     func observe(packet: MetaPacket, frame: CaptureFrame) {
+        guard wantsPackets else { return }
         lock.withLock { writer(Catalogue.packets).write(PacketRow(packet: packet, frame: frame)) }
     }
 
     func observe(messages: [L7Message]) {
+        guard wantsMessages else { return }
         lock.withLock {
             for message in messages where !message.isOnBlacklist {
                 let log = message.standalone()
@@ -134,16 +138,22 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
         _ table: TableSchema, extras: [String] = [], constants: [(name: String, value: String)] = [],
         hiding: Set<String> = []
     ) -> RowWriter {
-        if let writer = writers[table.name] { return writer }
+        if let current, current.table.name == table.name { return current }
+        current?.drain()
+        if let writer = writers[table.name] {
+            current = writer
+            return writer
+        }
         let writer = RowWriter(
             table: table, format: options.format, filter: options.filter, budget: budget, isPrompt: options.isLive,
             extras: extras, constants: constants, hiding: hiding)
         writers[table.name] = writer
+        current = writer
         return writer
     }
 
     private func endBatch() {
-        for writer in writers.values { writer.endBatch() }
+        current?.endBatch()
     }
 }
 
