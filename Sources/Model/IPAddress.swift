@@ -7,25 +7,36 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     package var high: UInt64
     package var low: UInt64
 
-    @inlinable
-    package init(high: UInt64 = 0, low: UInt64 = 0) {
+    @inlinable @inline(__always)
+    package init() {
+        high = 0
+        low = 0
+    }
+
+    @inlinable @inline(__always)
+    package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
+    @inlinable @inline(__always)
+    package static func == (left: IPAddress, right: IPAddress) -> Bool {
+        left.low == right.low && left.high == right.high
+    }
+
     /// - Parameter v4: numeric value, 10.1.2.3 = 0x0A010203.
-    @inlinable
+    @inlinable @inline(__always)
     package init(v4: UInt32) {
         self.init(high: 0, low: UInt64(v4))
     }
 
     /// The IPv4 value; the last four octets of an IPv6 address.
-    @inlinable package var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
+    @inlinable @inline(__always) package var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
 
-    @inlinable package var isZero: Bool { high | low == 0 }
+    @inlinable @inline(__always) package var isZero: Bool { high | low == 0 }
 
     /// The four 32-bit words xor-ed: the address itself for IPv4.
-    @inlinable package var folded: UInt32 {
+    @inlinable @inline(__always) package var folded: UInt32 {
         let both = high ^ low
         return UInt32(truncatingIfNeeded: both) ^ UInt32(truncatingIfNeeded: both >> 32)
     }
