@@ -85,6 +85,9 @@ package struct Collector: ~Copyable, MeterSink {
         return ready
     }
 
+    /// Gives a batch back after it was sent.
+    package mutating func recycle(_ batch: consuming [Document]) { stash.recycle(batch) }
+
     /// - Parameter seconds: clock, seconds since 1970.
     package mutating func tick(seconds: UInt32) {
         guard window.start != nil else { return }
@@ -105,7 +108,8 @@ package struct Collector: ~Copyable, MeterSink {
         return counters
     }
 
-    package mutating func add(_ entry: UnsafePointer<FlowMeterWithFlow>) {
+    package mutating func add(_ view: QuadrupleView) {
+        let entry = view.entry
         counters.in &+= 1
         switch window.step(to: entry.pointee.timeSeconds) {
         case .late:
@@ -124,54 +128,50 @@ package struct Collector: ~Copyable, MeterSink {
         let srcDirection = flow.pointee.srcDirection
         let dstDirection = flow.pointee.dstDirection
         if (srcDirection == 0) == (dstDirection == 0) {
-            let isOTel = flow.pointee.signalSource == SignalSource.otel.rawValue
-            let direction = isOTel ? TapSide.app.rawValue : TapSide.rest.rawValue
+            let isOTel = flow.pointee.signalSource == Raw.otel
+            let direction = isOTel ? Raw.sideApp : 0
             let tag = DocumentTag.edge(
                 flow, direction: direction, isActiveSrc: isActiveSrc, isActiveDst: isActiveDst, isReversed: false,
                 rules)
-            put(tag, entry, swapped: false)
+            put(tag, view, swapped: false)
             return
         }
         let end: FlowEnd = srcDirection != 0 ? .src : .dst
         let direction = srcDirection | dstDirection
         let isActive = end == .src ? isActiveSrc : isActiveDst
-        if direction <= TapSide.local.rawValue, !settings.inactiveIPAggregation || isActive {
+        if direction <= Raw.sideLocal, !settings.inactiveIPAggregation || isActive {
             let tag = DocumentTag.single(flow, end, isActive: isActive, isReversed: false, rules)
-            put(tag, entry, swapped: end == .dst)
+            put(tag, view, swapped: end == .dst)
         }
         let signal = flow.pointee.signalSource
-        guard signal == SignalSource.packet.rawValue || signal == SignalSource.xflow.rawValue else { return }
+        guard signal == Raw.packet || signal == Raw.xflow else { return }
         let tag = DocumentTag.edge(
             flow, direction: direction, isActiveSrc: isActiveSrc, isActiveDst: isActiveDst, isReversed: false, rules)
-        put(tag, entry, swapped: false)
+        put(tag, view, swapped: false)
     }
 
     @inline(__always)
-    private mutating func put(_ tag: DocumentTag, _ entry: UnsafePointer<FlowMeterWithFlow>, swapped: Bool) {
+    private mutating func put(_ tag: DocumentTag, _ view: QuadrupleView, swapped: Bool) {
         let app = AppFacts()
         let key = DocumentKey(tag, app)
         let hash = key.hash
-        guard let meter = entry.pointer(to: \.meter), let flow = entry.pointer(to: \.flow) else { return }
         if let found = stash.find(key, hash) {
-            stash.merge(meter, parts: entry.pointee.parts, swapped: swapped, at: found)
+            stash.merge(view, swapped: swapped, at: found)
             return
         }
         guard stash.count < settings.maxEntriesPerSlot else {
             counters.dropByCapacity &+= 1
             return
         }
-        var document = Document()
-        document.flags = flags
-        document.timestamp = window.start ?? 0
-        tag.write(to: &document.tag, flow, app, rules)
-        if swapped {
-            var turned = meter.pointee
-            turned.reverseTraffic()
-            document.meter = .flow(turned)
-        } else {
-            document.meter = .flow(meter.pointee)
+        let flow = view.entry.pointer(to: \.flow).unsafelyUnwrapped
+        stash.append(key, hash, flowCount: view.entry.pointee.flowCount) { [flags, rules, window] document in
+            document.pointee.flags = flags
+            document.pointee.timestamp = window.start ?? 0
+            tag.write(to: document.pointer(to: \.tag).unsafelyUnwrapped, flow, app, rules)
+            let meter = DocumentStash.meter(of: document, as: FlowMeter.self)
+            view.add(to: meter, swapped: swapped)
+            meter.pointee.load = UInt64(view.entry.pointee.load)
         }
-        stash.append(key, hash, flowCount: entry.pointee.flowCount, document)
     }
 
     private mutating func flush(_ start: UInt32) {

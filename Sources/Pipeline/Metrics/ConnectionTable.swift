@@ -31,13 +31,13 @@ struct ConnectionTable: ~Copyable {
     ///   - sum: connections that began in the slot; `living`: those that began minus those that ended.
     ///   - isKnown: whether the slot counted connections for this key at all.
     mutating func update(
-        _ key: UnsafePointer<QuadrupleKey>, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
+        _ key: QuadrupleKey, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
         nowSeconds: UInt32
-    ) -> UInt64 {
-        let found = positions.find(hash) { key.pointee.equals(entries[$0].pointer(to: \.key).unsafelyUnwrapped) }
+    ) -> UInt32 {
+        let found = positions.find(hash) { key.equals(entries[$0].pointee.key) }
         guard let found else {
-            if isKnown, living > 0 { insert(key.pointee, hash, living, timeSeconds, nowSeconds) }
-            return UInt64(max(sum, 1))
+            if isKnown, living > 0 { insert(key, hash, living, timeSeconds, nowSeconds) }
+            return UInt32(max(sum, 1))
         }
         let entry = entries[found]
         let isIdle = nowSeconds > entry.pointee.timeSeconds &+ Self.idleSeconds
@@ -49,7 +49,7 @@ struct ConnectionTable: ~Copyable {
         } else {
             remove(found, hash)
         }
-        return UInt64(max(carried &+ sum, 1))
+        return UInt32(max(carried &+ sum, 1))
     }
 
     /// Forgets idle entries among the next `steps` ones; called once a slot, so that a full round takes some slots.

@@ -50,7 +50,7 @@ struct DocumentTag: BitwiseCopyable {
         let isSrc = end == .src
         let seen = isSrc ? flow.pointee.srcDirection : flow.pointee.dstDirection
         var tag = DocumentTag(flow, direction: seen, isReversed: isReversed, isEdge: false)
-        let isOTel = flow.pointee.signalSource == SignalSource.otel.rawValue
+        let isOTel = flow.pointee.signalSource == Raw.otel
         let epc = isSrc ? flow.pointee.epcSrc : flow.pointee.epcDst
         let realIP = isSrc ? flow.pointee.realIPSrc : flow.pointee.realIPDst
         let isShown: Bool
@@ -65,7 +65,7 @@ struct DocumentTag: BitwiseCopyable {
         tag.epc = wireEpc(epc, isOTel)
         tag.gpid = isSrc ? flow.pointee.gpidSrc : flow.pointee.gpidDst
         if (isSrc ? flow.pointee.isVipInterfaceSrc : flow.pointee.isVipInterfaceDst)
-            || seen == TapSide.local.rawValue
+            || seen == Raw.sideLocal
         {
             tag.mac = isSrc ? flow.pointee.macSrc : flow.pointee.macDst
             tag.hasMac = true
@@ -84,7 +84,7 @@ struct DocumentTag: BitwiseCopyable {
         _ rules: TagRules
     ) -> DocumentTag {
         var tag = DocumentTag(flow, direction: direction, isReversed: isReversed, isEdge: true)
-        let isOTel = flow.pointee.signalSource == SignalSource.otel.rawValue
+        let isOTel = flow.pointee.signalSource == Raw.otel
         let isSrcShown: Bool
         let isDstShown: Bool
         if rules.isStandalone {
@@ -100,7 +100,7 @@ struct DocumentTag: BitwiseCopyable {
         tag.epc1 = wireEpc(flow.pointee.epcDst, isOTel)
         tag.gpid = flow.pointee.gpidSrc
         tag.gpid1 = flow.pointee.gpidDst
-        let isLocal = direction == TapSide.local.rawValue
+        let isLocal = direction == Raw.sideLocal
         if isLocal || flow.pointee.isVipInterfaceSrc { tag.mac = flow.pointee.macSrc }
         if isLocal || flow.pointee.isVipInterfaceDst { tag.mac1 = flow.pointee.macDst }
         tag.hasMac = tag.mac | tag.mac1 != 0
@@ -134,50 +134,51 @@ struct DocumentTag: BitwiseCopyable {
     @inline(__always)
     private static func ignoresPort(_ flow: UnsafePointer<MiniFlow>, _ rules: TagRules) -> Bool {
         let proto = flow.pointee.proto
-        if proto != IPProtocol.tcp, proto != IPProtocol.udp { return true }
+        if proto != Raw.tcp, proto != Raw.udp { return true }
         return rules.inactiveServerPortAggregation && !flow.pointee.isActiveService
     }
 
-    /// Bits as they go on the wire. Source: agent-flow.md 14.3.
+    /// Bits as they go on the wire, of a document without MAC and L7 bits. Source: agent-flow.md 14.3.
+    private static let singleCode =
+        DocumentCode.ip | DocumentCode.l3EpcID | DocumentCode.gpid | DocumentCode.vtapID | DocumentCode.proto
+        | DocumentCode.serverPort | DocumentCode.direction | DocumentCode.tapType
+    private static let edgeCode =
+        DocumentCode.ipPath | DocumentCode.l3EpcPath | DocumentCode.gpidPath | DocumentCode.vtapID | DocumentCode.proto
+        | DocumentCode.serverPort | DocumentCode.tapSide | DocumentCode.tapType | DocumentCode.tapPort
+
+    @inline(__always)
     func code(isApp: Bool) -> UInt64 {
-        var code = DocumentCode.vtapID | DocumentCode.proto | DocumentCode.serverPort | DocumentCode.tapType
-        if isEdge {
-            code |= DocumentCode.ipPath | DocumentCode.l3EpcPath | DocumentCode.gpidPath
-            code |= DocumentCode.tapSide | DocumentCode.tapPort
-            if hasMac { code |= DocumentCode.macPath }
-        } else {
-            code |= DocumentCode.ip | DocumentCode.l3EpcID | DocumentCode.gpid | DocumentCode.direction
-            if hasMac { code |= DocumentCode.mac }
-        }
+        var code = isEdge ? DocumentTag.edgeCode : DocumentTag.singleCode
+        if hasMac { code |= isEdge ? DocumentCode.macPath : DocumentCode.mac }
         return isApp ? code | DocumentCode.l7Protocol : code
     }
 
     /// Writes the tag of a new document.
     @inline(__always)
     func write(
-        to tag: inout MiniTag, _ flow: UnsafePointer<MiniFlow>, _ app: AppFacts, _ rules: TagRules
+        to tag: UnsafeMutablePointer<MiniTag>, _ flow: UnsafePointer<MiniFlow>, _ app: AppFacts, _ rules: TagRules
     ) {
-        tag.code = code(isApp: app.isApp)
-        tag.field.ip = ip
-        tag.field.ip1 = ip1
-        tag.field.mac = mac
-        tag.field.mac1 = mac1
-        tag.field.tapPort = tapPort
-        tag.field.l3EpcID = epc
-        tag.field.l3EpcID1 = epc1
-        tag.field.gpid = gpid
-        tag.field.gpid1 = gpid1
-        tag.field.podID = flow.pointee.podID
-        tag.field.globalThreadID = UInt32(rules.globalThreadID)
-        tag.field.vtapID = UInt32(rules.agentID)
-        tag.field.serverPort = serverPort
-        tag.field.tapType = tapType
-        tag.field.isIPv6 = flow.pointee.ethType == EtherType.ipv6
-        tag.field.direction = direction
-        tag.field.tapSide = direction
-        tag.field.proto = proto
-        tag.field.l7Protocol = app.l7Protocol
-        tag.field.signalSource = flow.pointee.signalSource
-        tag.field.bizType = app.bizType
+        tag.pointee.code = code(isApp: app.isApp)
+        tag.pointee.field.ip = ip
+        tag.pointee.field.ip1 = ip1
+        tag.pointee.field.mac = mac
+        tag.pointee.field.mac1 = mac1
+        tag.pointee.field.tapPort = tapPort
+        tag.pointee.field.l3EpcID = epc
+        tag.pointee.field.l3EpcID1 = epc1
+        tag.pointee.field.gpid = gpid
+        tag.pointee.field.gpid1 = gpid1
+        tag.pointee.field.podID = flow.pointee.podID
+        tag.pointee.field.globalThreadID = UInt32(rules.globalThreadID)
+        tag.pointee.field.vtapID = UInt32(rules.agentID)
+        tag.pointee.field.serverPort = serverPort
+        tag.pointee.field.tapType = tapType
+        tag.pointee.field.isIPv6 = flow.pointee.ethType == Raw.ipv6
+        tag.pointee.field.direction = direction
+        tag.pointee.field.tapSide = direction
+        tag.pointee.field.proto = proto
+        tag.pointee.field.l7Protocol = app.l7Protocol
+        tag.pointee.field.signalSource = flow.pointee.signalSource
+        tag.pointee.field.bizType = app.bizType
     }
 }

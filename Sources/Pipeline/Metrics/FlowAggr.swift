@@ -152,7 +152,7 @@ package struct FlowAggr: ~Copyable {
 
     @inline(__always)
     private func isKept(_ flow: UnsafePointer<TaggedFlow>) -> Bool {
-        guard flow.pointee.signalSource == SignalSource.packet.rawValue else { return false }
+        guard flow.pointee.signalSource == Raw.packet else { return false }
         if !settings.ignoredObservationPoints.isEmpty,
             settings.ignoredObservationPoints.contains(flow.pointee.tapSide)
         {
@@ -180,7 +180,7 @@ package struct FlowAggr: ~Copyable {
         }
         if let found {
             merge(flow, into: Int32(truncatingIfNeeded: found), hash: hash)
-        } else if flow.pointee.closeType != CloseType.forcedReport.rawValue {
+        } else if flow.pointee.closeType != Raw.forcedReport {
             var copy = flow.pointee
             sendOrAggregate(&copy, flowTime: flowTime, wasStored: false)
         } else if pool.count < settings.maxEntries {
@@ -198,7 +198,7 @@ package struct FlowAggr: ~Copyable {
         let stored = node.pointer(to: \.flow).unsafelyUnwrapped
         if stored.pointee.isReversed != flow.pointee.isReversed { TaggedFlow.reverse(stored) }
         TaggedFlow.merge(into: stored, flow)
-        guard stored.pointee.closeType != CloseType.forcedReport.rawValue else { return }
+        guard stored.pointee.closeType != Raw.forcedReport else { return }
         let flowTime = node.pointee.flowTime
         unlink(number, flowTime)
         removePosition(number, hash: hash)
@@ -275,7 +275,7 @@ package struct FlowAggr: ~Copyable {
 
     /// Health checks are put together, everything else is sent. Source: agent-flow.md 16.2.
     private mutating func sendOrAggregate(_ flow: inout TaggedFlow, flowTime: UInt32, wasStored: Bool) {
-        guard settings.aggregatesHealthChecks, flow.closeType == CloseType.tcpFinClientRst.rawValue,
+        guard settings.aggregatesHealthChecks, flow.closeType == Raw.finClientRst,
             healthChecks.count < settings.maxEntries
         else {
             return send(&flow, flowTime: flowTime)
@@ -295,7 +295,7 @@ package struct FlowAggr: ~Copyable {
     private mutating func send(_ flow: inout TaggedFlow, flowTime: UInt32) {
         flow.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
         if !flow.isNewFlow { flow.startTimeNs = flow.flowStatTimeNs }
-        if flow.closeType == CloseType.forcedReport.rawValue {
+        if flow.closeType == Raw.forcedReport {
             flow.endTimeNs = (flow.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
         }
         counters.out &+= 1

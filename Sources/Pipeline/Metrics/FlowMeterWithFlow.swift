@@ -1,155 +1,211 @@
-package import Model
+import Model
 
 /// One quadruple of one window slot: the first flow's facts and the sum of all its flows' counters.
 ///
-/// Lives in the slot and is accumulated in place; copied only into the queues of a threaded pipeline.
-/// Source: agent-flow.md 13.3, 13.4.
+/// Lives in the slot and is accumulated in place. Most quadruples of a second have traffic only, so the rarer counters
+/// lie in parts of their own. Source: agent-flow.md 13.3, 13.4.
 package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
-    var key: QuadrupleKey
-    package var flow: MiniFlow
-    package var meter: FlowMeter
+    package internal(set) var flow: MiniFlow
+    var byteTx: UInt64
+    var byteRx: UInt64
+    var l3ByteTx: UInt64
+    var l3ByteRx: UInt64
+    var l4ByteTx: UInt64
+    var l4ByteRx: UInt64
+    var packetTx: UInt32
+    var packetRx: UInt32
+    var newFlow: UInt32
+    var closedFlow: UInt32
+    var syn: UInt32
+    var synAck: UInt32
+    var load: UInt32
     /// Connections that the load of the next merge starts from.
-    var flowCount: UInt64
+    var flowCount: UInt32
     /// Second of the latest flow merged in, seconds since 1970.
-    package var timeSeconds: UInt32
+    package internal(set) var timeSeconds: UInt32
     /// What this slot adds to `sum` and `living` of its connection key.
     var connectionSum: Int32
     var connectionLiving: Int32
+    /// Positions of the parts in the slot; `none` = all zero.
+    var performance: UInt32
+    var anomaly: UInt32
+    var l7: UInt32
+    var directionScore: UInt8
     var hasConnections: Bool
-    /// Cleared by the first flow, so that the second one knows it merges.
-    package var l7Protocol: UInt8
-    var parts: MeterParts
-    package var isActiveSrc: Bool
-    package var isActiveDst: Bool
+    var isActiveSrc: Bool
+    var isActiveDst: Bool
+
+    static var none: UInt32 { .max }
+
+    /// Writes every field of a new entry.
+    @inline(__always)
+    static func initialize(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ flow: UnsafePointer<TaggedFlow>) {
+        entry.initialize(
+            to: FlowMeterWithFlow(
+                flow: MiniFlow(flow), byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0, l4ByteRx: 0,
+                packetTx: 0, packetRx: 0, newFlow: 0, closedFlow: 0, syn: 0, synAck: 0, load: 0, flowCount: 0,
+                timeSeconds: 0, connectionSum: 0, connectionLiving: 0, performance: none, anomaly: none, l7: none,
+                directionScore: 0, hasConnections: false, isActiveSrc: false, isActiveDst: false))
+    }
 
     @inline(__always)
-    static func initialize(
-        _ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ key: QuadrupleKey, _ flow: UnsafePointer<TaggedFlow>
+    static func addTraffic(_ flow: UnsafePointer<TaggedFlow>, to entry: UnsafeMutablePointer<FlowMeterWithFlow>) {
+        entry.pointee.packetTx &+= UInt32(truncatingIfNeeded: flow.pointee.src.packetCount)
+        entry.pointee.packetRx &+= UInt32(truncatingIfNeeded: flow.pointee.dst.packetCount)
+        entry.pointee.byteTx &+= flow.pointee.src.byteCount
+        entry.pointee.byteRx &+= flow.pointee.dst.byteCount
+        entry.pointee.l3ByteTx &+= flow.pointee.src.l3ByteCount
+        entry.pointee.l3ByteRx &+= flow.pointee.dst.l3ByteCount
+        entry.pointee.l4ByteTx &+= flow.pointee.src.l4ByteCount
+        entry.pointee.l4ByteRx &+= flow.pointee.dst.l4ByteCount
+        entry.pointee.newFlow &+= flow.pointee.isNewFlow ? 1 : 0
+        entry.pointee.closedFlow &+= flow.pointee.closeType != Raw.forcedReport ? 1 : 0
+        if flow.pointee.directionScore > entry.pointee.directionScore {
+            entry.pointee.directionScore = flow.pointee.directionScore
+        }
+    }
+}
+
+/// Latencies and L4 performance of a quadruple; µs and counts.
+struct PerformancePart: BitwiseCopyable, Sendable {
+    var rtt = LatencyStats()
+    var rttClient = LatencyStats()
+    var rttServer = LatencyStats()
+    var srt = LatencyStats()
+    var art = LatencyStats()
+    var cit = LatencyStats()
+    var tx = TCPPerfCounts()
+    var rx = TCPPerfCounts()
+    var retransSyn: UInt32 = 0
+    var retransSynAck: UInt32 = 0
+
+    static func add(_ tcp: UnsafePointer<TCPPerfStats>, to part: UnsafeMutablePointer<PerformancePart>) {
+        if tcp.pointee.rtt > 0 { part.pointee.rtt.add(tcp.pointee.rtt) }
+        part.pointee.rttClient.merge(tcp.pointee.rttClient)
+        part.pointee.rttServer.merge(tcp.pointee.rttServer)
+        part.pointee.srt.merge(tcp.pointee.srt)
+        part.pointee.art.merge(tcp.pointee.art)
+        part.pointee.cit.merge(tcp.pointee.cit)
+        part.pointee.tx.merge(tcp.pointee.tx)
+        part.pointee.rx.merge(tcp.pointee.rx)
+        part.pointee.retransSyn &+= tcp.pointee.retransSyn
+        part.pointee.retransSynAck &+= tcp.pointee.retransSynAck
+    }
+
+    /// What UDP and others have. The reference counts as many responses as the longest took microseconds.
+    static func addResponse(
+        _ tcp: UnsafePointer<TCPPerfStats>, to part: UnsafeMutablePointer<PerformancePart>, countsResponses: Bool
     ) {
-        entry.pointee.key = key
-        entry.pointee.flow = MiniFlow(flow)
-        entry.pointee.meter = FlowMeter()
-        entry.pointee.flowCount = 0
-        entry.pointee.timeSeconds = 0
-        entry.pointee.connectionSum = 0
-        entry.pointee.connectionLiving = 0
-        entry.pointee.hasConnections = false
-        entry.pointee.l7Protocol = flow.pointee.perf.l7Protocol
-        entry.pointee.parts = []
-        entry.pointee.isActiveSrc = false
-        entry.pointee.isActiveDst = false
+        part.pointee.art.max = max(part.pointee.art.max, tcp.pointee.art.max)
+        part.pointee.art.sum &+= tcp.pointee.art.sum
+        part.pointee.art.count &+= countsResponses ? tcp.pointee.art.count : tcp.pointee.art.max
     }
+}
 
-    /// Adds the counters of one flow record.
+/// How flows ended, counted by close type. Source: agent-flow.md 13.3.
+struct AnomalyPart: BitwiseCopyable, Sendable {
+    /// By `CloseType` raw value 0...20.
+    var counts = InlineArray<21, UInt32>(repeating: 0)
+
+    /// Close types that a document counts; the others are normal.
     @inline(__always)
-    static func add(
-        _ flow: UnsafePointer<TaggedFlow>, to entry: UnsafeMutablePointer<FlowMeterWithFlow>,
-        _ settings: FlowMetricsSettings
-    ) {
-        let meter = entry.pointer(to: \.meter).unsafelyUnwrapped
-        let signal = flow.pointee.signalSource
-        if signal == SignalSource.packet.rawValue || signal == SignalSource.xflow.rawValue {
-            addTraffic(flow, to: meter)
-            if flow.pointee.key.proto == IPProtocol.tcp { addAnomaly(flow.pointee.closeType, to: entry) }
-            if flow.pointee.hasPerfStats { addPerformance(flow, to: entry, settings) }
-        }
-        guard flow.pointee.hasPerfStats, settings.apmMetrics else { return }
-        if flow.pointee.perf.l7Protocol != 0 || signal == SignalSource.otel.rawValue { addL7(flow, to: entry) }
+    static func counts(_ closeType: UInt8) -> Bool {
+        let counted: UInt32 =
+            1 << 2 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 15 | 1 << 17 | 1 << 18
+            | 1 << 19
+        return closeType < 32 && counted >> UInt32(closeType) & 1 == 1
     }
+}
 
+/// L7 counters of a quadruple.
+struct L7Part: BitwiseCopyable, Sendable {
+    var stats = L7PerfStats()
+}
+
+/// A quadruple with its parts, as a generator shows it to a sink: the pointers are valid during the call only.
+package struct QuadrupleView {
+    package let entry: UnsafePointer<FlowMeterWithFlow>
+    let performance: UnsafePointer<PerformancePart>?
+    let anomaly: UnsafePointer<AnomalyPart>?
+    let l7: UnsafePointer<L7Part>?
+
+    /// Adds everything but the load to a document's meter.
+    ///
+    /// - Parameter swapped: seen from the other end. Only traffic has ends of its own: latency, performance and
+    ///   anomalies are the client's and the server's wherever they are seen. The direction score is left out.
     @inline(__always)
-    private static func addTraffic(_ flow: UnsafePointer<TaggedFlow>, to meter: UnsafeMutablePointer<FlowMeter>) {
-        meter.pointee.packetTx &+= flow.pointee.src.packetCount
-        meter.pointee.packetRx &+= flow.pointee.dst.packetCount
-        meter.pointee.byteTx &+= flow.pointee.src.byteCount
-        meter.pointee.byteRx &+= flow.pointee.dst.byteCount
-        meter.pointee.l3ByteTx &+= flow.pointee.src.l3ByteCount
-        meter.pointee.l3ByteRx &+= flow.pointee.dst.l3ByteCount
-        meter.pointee.l4ByteTx &+= flow.pointee.src.l4ByteCount
-        meter.pointee.l4ByteRx &+= flow.pointee.dst.l4ByteCount
-        if flow.pointee.isNewFlow { meter.pointee.newFlow &+= 1 }
-        if flow.pointee.closeType != CloseType.forcedReport.rawValue { meter.pointee.closedFlow &+= 1 }
-        if flow.pointee.directionScore > meter.pointee.directionScore {
-            meter.pointee.directionScore = flow.pointee.directionScore
+    func add(to meter: UnsafeMutablePointer<FlowMeter>, swapped: Bool) {
+        if swapped {
+            meter.pointee.packetTx &+= UInt64(entry.pointee.packetRx)
+            meter.pointee.packetRx &+= UInt64(entry.pointee.packetTx)
+            meter.pointee.byteTx &+= entry.pointee.byteRx
+            meter.pointee.byteRx &+= entry.pointee.byteTx
+            meter.pointee.l3ByteTx &+= entry.pointee.l3ByteRx
+            meter.pointee.l3ByteRx &+= entry.pointee.l3ByteTx
+            meter.pointee.l4ByteTx &+= entry.pointee.l4ByteRx
+            meter.pointee.l4ByteRx &+= entry.pointee.l4ByteTx
+        } else {
+            meter.pointee.packetTx &+= UInt64(entry.pointee.packetTx)
+            meter.pointee.packetRx &+= UInt64(entry.pointee.packetRx)
+            meter.pointee.byteTx &+= entry.pointee.byteTx
+            meter.pointee.byteRx &+= entry.pointee.byteRx
+            meter.pointee.l3ByteTx &+= entry.pointee.l3ByteTx
+            meter.pointee.l3ByteRx &+= entry.pointee.l3ByteRx
+            meter.pointee.l4ByteTx &+= entry.pointee.l4ByteTx
+            meter.pointee.l4ByteRx &+= entry.pointee.l4ByteRx
+            meter.pointee.directionScore = max(meter.pointee.directionScore, entry.pointee.directionScore)
         }
+        meter.pointee.newFlow &+= UInt64(entry.pointee.newFlow)
+        meter.pointee.closedFlow &+= UInt64(entry.pointee.closedFlow)
+        meter.pointee.syn &+= entry.pointee.syn
+        meter.pointee.synAck &+= entry.pointee.synAck
+        if let performance { add(performance, to: meter) }
+        if let anomaly { add(anomaly, to: meter) }
+        if let l7 { add(l7, to: meter) }
     }
 
-    @inline(__always)
-    private static func addPerformance(
-        _ flow: UnsafePointer<TaggedFlow>, to entry: UnsafeMutablePointer<FlowMeterWithFlow>,
-        _ settings: FlowMetricsSettings
-    ) {
-        let tcp = flow.pointer(to: \.perf.tcp).unsafelyUnwrapped
-        let meter = entry.pointer(to: \.meter).unsafelyUnwrapped
-        meter.pointee.syn &+= tcp.pointee.synCount
-        meter.pointee.synAck &+= tcp.pointee.synAckCount
-        let proto = flow.pointee.key.proto
-        if proto == IPProtocol.tcp || proto == IPProtocol.icmp || proto == IPProtocol.icmpv6 {
-            guard tcp.pointee.hasMeasurements else { return }
-            addTCP(tcp, to: meter)
-            entry.pointee.parts.insert(.performance)
-        } else if tcp.pointee.art.max > 0 {
-            // The reference counts as many responses as the longest took microseconds.
-            meter.pointee.art.max = max(meter.pointee.art.max, tcp.pointee.art.max)
-            meter.pointee.art.sum &+= tcp.pointee.art.sum
-            meter.pointee.art.count &+= settings.countsUDPResponses ? tcp.pointee.art.count : tcp.pointee.art.max
-            entry.pointee.parts.insert(.performance)
-        }
+    private func add(_ part: UnsafePointer<PerformancePart>, to meter: UnsafeMutablePointer<FlowMeter>) {
+        meter.pointee.rtt.merge(part.pointee.rtt)
+        meter.pointee.rttClient.merge(part.pointee.rttClient)
+        meter.pointee.rttServer.merge(part.pointee.rttServer)
+        meter.pointee.srt.merge(part.pointee.srt)
+        meter.pointee.art.merge(part.pointee.art)
+        meter.pointee.cit.merge(part.pointee.cit)
+        meter.pointee.retransTx &+= UInt64(part.pointee.tx.retrans)
+        meter.pointee.retransRx &+= UInt64(part.pointee.rx.retrans)
+        meter.pointee.zeroWinTx &+= UInt64(part.pointee.tx.zeroWin)
+        meter.pointee.zeroWinRx &+= UInt64(part.pointee.rx.zeroWin)
+        meter.pointee.clientOoo &+= UInt64(part.pointee.tx.outOfOrder)
+        meter.pointee.serverOoo &+= UInt64(part.pointee.rx.outOfOrder)
+        meter.pointee.retransSyn &+= part.pointee.retransSyn
+        meter.pointee.retransSynAck &+= part.pointee.retransSynAck
     }
 
-    private static func addTCP(_ tcp: UnsafePointer<TCPPerfStats>, to meter: UnsafeMutablePointer<FlowMeter>) {
-        let rtt = tcp.pointee.rtt
-        if rtt > 0 { meter.pointee.rtt.add(rtt) }
-        meter.pointee.rttClient.merge(tcp.pointee.rttClient)
-        meter.pointee.rttServer.merge(tcp.pointee.rttServer)
-        meter.pointee.srt.merge(tcp.pointee.srt)
-        meter.pointee.art.merge(tcp.pointee.art)
-        meter.pointee.cit.merge(tcp.pointee.cit)
-        meter.pointee.retransTx &+= UInt64(tcp.pointee.tx.retrans)
-        meter.pointee.retransRx &+= UInt64(tcp.pointee.rx.retrans)
-        meter.pointee.zeroWinTx &+= UInt64(tcp.pointee.tx.zeroWin)
-        meter.pointee.zeroWinRx &+= UInt64(tcp.pointee.rx.zeroWin)
-        meter.pointee.clientOoo &+= UInt64(tcp.pointee.tx.outOfOrder)
-        meter.pointee.serverOoo &+= UInt64(tcp.pointee.rx.outOfOrder)
-        meter.pointee.retransSyn &+= tcp.pointee.retransSyn
-        meter.pointee.retransSynAck &+= tcp.pointee.retransSynAck
+    private func add(_ part: UnsafePointer<AnomalyPart>, to meter: UnsafeMutablePointer<FlowMeter>) {
+        meter.pointee.serverRstFlow &+= UInt64(part.pointee.counts[2])
+        meter.pointee.tcpTimeout &+= UInt64(part.pointee.counts[3])
+        meter.pointee.serverSynMiss &+= UInt64(part.pointee.counts[7])
+        meter.pointee.serverHalfCloseFlow &+= UInt64(part.pointee.counts[8])
+        meter.pointee.clientRstFlow &+= UInt64(part.pointee.counts[9])
+        meter.pointee.clientAckMiss &+= UInt64(part.pointee.counts[10])
+        meter.pointee.clientHalfCloseFlow &+= UInt64(part.pointee.counts[11])
+        meter.pointee.clientSourcePortReuse &+= UInt64(part.pointee.counts[13])
+        meter.pointee.serverReset &+= UInt64(part.pointee.counts[15])
+        meter.pointee.serverQueueLack &+= UInt64(part.pointee.counts[17])
+        meter.pointee.clientEstablishReset &+= UInt64(part.pointee.counts[18])
+        meter.pointee.serverEstablishReset &+= UInt64(part.pointee.counts[19])
     }
 
-    private static func addL7(_ flow: UnsafePointer<TaggedFlow>, to entry: UnsafeMutablePointer<FlowMeterWithFlow>) {
-        let l7 = flow.pointer(to: \.perf.l7).unsafelyUnwrapped
-        let meter = entry.pointer(to: \.meter).unsafelyUnwrapped
-        guard !l7.pointee.isEmpty else { return }
-        entry.pointee.parts.insert(.l7)
-        meter.pointee.l7Request &+= l7.pointee.requestCount
-        meter.pointee.l7Response &+= l7.pointee.responseCount
-        meter.pointee.rrt.max = max(meter.pointee.rrt.max, l7.pointee.rrtMax)
-        meter.pointee.rrt.sum &+= l7.pointee.rrtSum
-        meter.pointee.rrt.count &+= l7.pointee.rrtCount
-        meter.pointee.l7ClientError &+= l7.pointee.errClientCount
-        meter.pointee.l7ServerError &+= l7.pointee.errServerCount
-        meter.pointee.l7Timeout &+= l7.pointee.errTimeout
-    }
-
-    @inline(__always)
-    private static func addAnomaly(_ closeType: UInt8, to entry: UnsafeMutablePointer<FlowMeterWithFlow>) {
-        guard closeType != CloseType.forcedReport.rawValue else { return }
-        let meter = entry.pointer(to: \.meter).unsafelyUnwrapped
-        switch CloseType(rawValue: closeType) {
-        case .tcpServerRst: meter.pointee.serverRstFlow &+= 1
-        case .timeout: meter.pointee.tcpTimeout &+= 1
-        case .clientSynRepeat: meter.pointee.serverSynMiss &+= 1
-        case .serverHalfClose: meter.pointee.serverHalfCloseFlow &+= 1
-        case .tcpClientRst: meter.pointee.clientRstFlow &+= 1
-        case .serverSynAckRepeat: meter.pointee.clientAckMiss &+= 1
-        case .clientHalfClose: meter.pointee.clientHalfCloseFlow &+= 1
-        case .clientSourcePortReuse: meter.pointee.clientSourcePortReuse &+= 1
-        case .serverReset: meter.pointee.serverReset &+= 1
-        case .serverQueueLack: meter.pointee.serverQueueLack &+= 1
-        case .clientEstablishReset: meter.pointee.clientEstablishReset &+= 1
-        case .serverEstablishReset: meter.pointee.serverEstablishReset &+= 1
-        case .unknown, .finish, .forcedReport, .tcpFinClientRst, nil: return
-        }
-        entry.pointee.parts.insert(.anomaly)
+    private func add(_ part: UnsafePointer<L7Part>, to meter: UnsafeMutablePointer<FlowMeter>) {
+        let stats = part.pointee.stats
+        meter.pointee.l7Request &+= stats.requestCount
+        meter.pointee.l7Response &+= stats.responseCount
+        meter.pointee.rrt.max = max(meter.pointee.rrt.max, stats.rrtMax)
+        meter.pointee.rrt.sum &+= stats.rrtSum
+        meter.pointee.rrt.count &+= stats.rrtCount
+        meter.pointee.l7ClientError &+= stats.errClientCount
+        meter.pointee.l7ServerError &+= stats.errServerCount
+        meter.pointee.l7Timeout &+= stats.errTimeout
     }
 }
 

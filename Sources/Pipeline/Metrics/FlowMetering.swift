@@ -75,11 +75,12 @@ struct FlowMetering: ~Copyable {
         (second.takeCounters(), minute.takeCounters())
     }
 
-    /// The key and the traffic counters, which every merge touches.
+    /// Facts and traffic counters: every merge touches all of them.
     @inline(__always)
     private func prefetchEntry(_ entry: UnsafeRawPointer) {
         dft_prefetch(entry)
+        dft_prefetch(entry + 64)
+        dft_prefetch(entry + 128)
         dft_prefetch(entry + 192)
-        dft_prefetch(entry + 256)
     }
 }

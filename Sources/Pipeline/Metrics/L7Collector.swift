@@ -125,13 +125,15 @@ package struct L7Collector: ~Copyable, AppMeterSink {
             counters.dropByCapacity &+= 1
             return
         }
-        var document = Document()
-        document.flags = flags
-        document.timestamp = timestamp(spanSlots: entry.timeSpanSlots)
-        tag.write(to: &document.tag, flow, app, rules)
-        document.tag.field.endpoint = entry.endpoint
-        document.meter = .app(entry.meter)
-        stash.append(key, hash, flowCount: 0, document)
+        let start = timestamp(spanSlots: entry.timeSpanSlots)
+        let (meter, endpoint) = (entry.meter, entry.endpoint)
+        stash.append(key, hash, flowCount: 0) { [flags, rules] document in
+            document.pointee.flags = flags
+            document.pointee.timestamp = start
+            tag.write(to: document.pointer(to: \.tag).unsafelyUnwrapped, flow, app, rules)
+            document.pointee.tag.field.endpoint = endpoint
+            document.pointee.meter = .app(meter)
+        }
     }
 
     private func timestamp(spanSlots: UInt32) -> UInt32 {

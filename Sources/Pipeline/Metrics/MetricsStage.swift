@@ -123,12 +123,23 @@ package final class MetricsStage {
     }
 
     private func deliver(partialLogs: Bool) {
-        if secondCollector.hasReady { for batch in secondCollector.takeReady() { sink.send(documents: batch) } }
-        if secondAppCollector.hasReady { for batch in secondAppCollector.takeReady() { sink.send(documents: batch) } }
-        if minuteCollector.hasReady { for batch in minuteCollector.takeReady() { sink.send(documents: batch) } }
-        if minuteAppCollector.hasReady { for batch in minuteAppCollector.takeReady() { sink.send(documents: batch) } }
+        if secondCollector.hasReady { send(secondCollector.takeReady()) { secondCollector.recycle($0) } }
+        if secondAppCollector.hasReady { send(secondAppCollector.takeReady()) { _ in } }
+        if minuteCollector.hasReady { send(minuteCollector.takeReady()) { minuteCollector.recycle($0) } }
+        if minuteAppCollector.hasReady { send(minuteAppCollector.takeReady()) { _ in } }
         if aggregator.hasReady || partialLogs {
             for batch in aggregator.takeReady(partial: partialLogs) { sink.send(flowLogs: batch) }
+        }
+    }
+
+    /// Sends each batch and gives it up at once, so that its memory can be used again.
+    private func send(_ batches: consuming [[Document]], _ recycle: (consuming [Document]) -> Void) {
+        var batches = batches
+        for index in batches.indices {
+            var batch: [Document] = []
+            swap(&batch, &batches[index])
+            sink.send(documents: batch)
+            recycle(batch)
         }
     }
 }

@@ -1,9 +1,10 @@
+import CLinux
 package import Model
 
 /// Takes what a generator flushes, slot by slot, in the order in which quadruples first appeared.
 package protocol MeterSink: ~Copyable {
-    /// - Parameter entry: valid during the call only.
-    mutating func add(_ entry: UnsafePointer<FlowMeterWithFlow>)
+    /// - Parameter view: valid during the call only.
+    mutating func add(_ view: QuadrupleView)
 }
 
 /// Merges second flow records by quadruple in slots of one second or one minute (`SubQuadGen`).
@@ -14,6 +15,9 @@ package struct QuadrupleGenerator: ~Copyable {
     struct Slot: ~Copyable {
         var positions = PositionTable()
         var entries = BlockArray<FlowMeterWithFlow>()
+        var performance = BlockArray<PerformancePart>()
+        var anomalies = BlockArray<AnomalyPart>()
+        var l7 = BlockArray<L7Part>()
     }
 
     private let settings: FlowMetricsSettings
@@ -106,10 +110,8 @@ package struct QuadrupleGenerator: ~Copyable {
         _ flow: UnsafePointer<TaggedFlow>, _ key: QuadrupleKey, _ hash: UInt64, _ time: UInt32,
         _ slot: UnsafeMutablePointer<Slot>
     ) {
-        let found = withUnsafePointer(to: key) { key in
-            slot.pointee.positions.find(hash) {
-                key.pointee.equals(slot.pointee.entries[$0].pointer(to: \.key).unsafelyUnwrapped)
-            }
+        let found = slot.pointee.positions.find(hash) {
+            key.equals(QuadrupleKey(slot.pointee.entries[$0].pointer(to: \.flow).unsafelyUnwrapped))
         }
         let entry: UnsafeMutablePointer<FlowMeterWithFlow>
         if let found {
@@ -122,23 +124,66 @@ package struct QuadrupleGenerator: ~Copyable {
                 return
             }
             entry = slot.pointee.entries.append()
-            FlowMeterWithFlow.initialize(entry, key, flow)
-            slot.pointee.positions.insert(hash, position: position) { slot.pointee.entries[$0].pointee.key.hash }
+            FlowMeterWithFlow.initialize(entry, flow)
+            slot.pointee.positions.insert(hash, position: position) {
+                QuadrupleKey(slot.pointee.entries[$0].pointer(to: \.flow).unsafelyUnwrapped).hash
+            }
         }
         entry.pointee.timeSeconds = time
-        FlowMeterWithFlow.add(flow, to: entry, settings)
+        addCounters(flow, entry, slot)
         countConnection(flow, entry)
+    }
+
+    /// Source: agent-flow.md 13.3.
+    @inline(__always)
+    private func addCounters(
+        _ flow: UnsafePointer<TaggedFlow>, _ entry: UnsafeMutablePointer<FlowMeterWithFlow>,
+        _ slot: UnsafeMutablePointer<Slot>
+    ) {
+        let signal = flow.pointee.signalSource
+        let proto = flow.pointee.key.proto
+        if signal == Raw.packet || signal == Raw.xflow {
+            FlowMeterWithFlow.addTraffic(flow, to: entry)
+            let closeType = flow.pointee.closeType
+            if proto == Raw.tcp, AnomalyPart.counts(closeType) {
+                slot.pointee.anomalies.part(&entry.pointee.anomaly, AnomalyPart()).pointee.counts[Int(closeType)] &+= 1
+            }
+            if flow.pointee.hasPerfStats { addPerformance(flow, proto, entry, slot) }
+        }
+        guard flow.pointee.hasPerfStats, settings.apmMetrics else { return }
+        guard flow.pointee.perf.l7Protocol != 0 || signal == Raw.otel else { return }
+        let l7 = flow.pointer(to: \.perf.l7).unsafelyUnwrapped
+        guard !l7.pointee.isEmpty else { return }
+        slot.pointee.l7.part(&entry.pointee.l7, L7Part()).pointee.stats.merge(l7.pointee)
+    }
+
+    @inline(__always)
+    private func addPerformance(
+        _ flow: UnsafePointer<TaggedFlow>, _ proto: UInt8, _ entry: UnsafeMutablePointer<FlowMeterWithFlow>,
+        _ slot: UnsafeMutablePointer<Slot>
+    ) {
+        let tcp = flow.pointer(to: \.perf.tcp).unsafelyUnwrapped
+        entry.pointee.syn &+= tcp.pointee.synCount
+        entry.pointee.synAck &+= tcp.pointee.synAckCount
+        if proto == Raw.tcp || proto == Raw.icmp || proto == Raw.icmpv6 {
+            guard tcp.pointee.hasMeasurements else { return }
+            let part = slot.pointee.performance.part(&entry.pointee.performance, PerformancePart())
+            PerformancePart.add(tcp, to: part)
+        } else if tcp.pointee.art.max > 0 {
+            let part = slot.pointee.performance.part(&entry.pointee.performance, PerformancePart())
+            PerformancePart.addResponse(tcp, to: part, countsResponses: settings.countsUDPResponses)
+        }
     }
 
     /// The merge rule of loads. Source: agent-flow.md 13.5.
     @inline(__always)
     private func addLoad(_ flow: UnsafePointer<TaggedFlow>, to entry: UnsafeMutablePointer<FlowMeterWithFlow>) {
         let signal = flow.pointee.signalSource
-        let counts = signal == SignalSource.packet.rawValue || signal == SignalSource.xflow.rawValue
-        let new: UInt64 = counts && flow.pointee.isNewFlow ? 1 : 0
-        let closed: UInt64 = counts && flow.pointee.closeType != CloseType.forcedReport.rawValue ? 1 : 0
+        let counts = signal == Raw.packet || signal == Raw.xflow
+        let new: UInt32 = counts && flow.pointee.isNewFlow ? 1 : 0
+        let closed: UInt32 = counts && flow.pointee.closeType != Raw.forcedReport ? 1 : 0
         let load = entry.pointee.flowCount &+ new
-        entry.pointee.meter.load = load
+        entry.pointee.load = load
         entry.pointee.flowCount = load > closed ? load &- closed : 0
     }
 
@@ -147,11 +192,11 @@ package struct QuadrupleGenerator: ~Copyable {
         _ flow: UnsafePointer<TaggedFlow>, _ entry: UnsafeMutablePointer<FlowMeterWithFlow>
     ) {
         let proto = flow.pointee.key.proto
-        guard proto == IPProtocol.tcp || proto == IPProtocol.udp, settings.npmMetricsConcurrent,
-            flow.pointee.signalSource == SignalSource.packet.rawValue
+        guard proto == Raw.tcp || proto == Raw.udp, settings.npmMetricsConcurrent,
+            flow.pointee.signalSource == Raw.packet
         else { return }
         let isNew = flow.pointee.isNewFlow
-        if flow.pointee.closeType == CloseType.forcedReport.rawValue {
+        if flow.pointee.closeType == Raw.forcedReport {
             guard isNew else { return }
             entry.pointee.connectionSum &+= 1
             entry.pointee.connectionLiving &+= 1
@@ -192,16 +237,31 @@ package struct QuadrupleGenerator: ~Copyable {
     ) {
         let count = slot.pointee.entries.count
         guard count > 0 else { return }
+        let hasLoads = settings.npmMetricsConcurrent
         for position in 0..<count {
+            if hasLoads, position + 8 < count {
+                let ahead = slot.pointee.entries[position + 8].pointer(to: \.flow).unsafelyUnwrapped
+                dft_prefetch(connections.home(of: QuadrupleKey(ahead).hash))
+            }
             let entry = slot.pointee.entries[position]
             finish(entry, endSeconds)
-            sink.add(entry)
+            sink.add(
+                QuadrupleView(
+                    entry: UnsafePointer(entry), performance: slot.pointee.performance.part(entry.pointee.performance),
+                    anomaly: slot.pointee.anomalies.part(entry.pointee.anomaly),
+                    l7: slot.pointee.l7.part(entry.pointee.l7)))
         }
         connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
         slot.pointee.positions.removeAll()
         slot.pointee.entries.removeAll()
+        slot.pointee.performance.removeAll()
+        slot.pointee.anomalies.removeAll()
+        slot.pointee.l7.removeAll()
         if let room = shrinker.room(after: count, capacity: slot.pointee.entries.capacity) {
             slot.pointee.entries.shrink(to: room)
+            slot.pointee.performance.shrink(to: room)
+            slot.pointee.anomalies.shrink(to: room)
+            slot.pointee.l7.shrink(to: room)
             slot.pointee.positions.reset(capacity: room)
         }
     }
@@ -209,15 +269,15 @@ package struct QuadrupleGenerator: ~Copyable {
     /// Connections and active hosts, known only when the slot is complete. Source: agent-flow.md 13.5, 13.6.
     @inline(__always)
     private mutating func finish(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ endSeconds: UInt32) {
-        guard entry.pointee.flow.signalSource != SignalSource.ebpf.rawValue else { return }
+        guard entry.pointee.flow.signalSource != Raw.ebpf else { return }
         let proto = entry.pointee.flow.proto
-        if settings.npmMetricsConcurrent, proto == IPProtocol.tcp || proto == IPProtocol.udp {
-            let key = entry.pointer(to: \.key).unsafelyUnwrapped
+        if settings.npmMetricsConcurrent, proto == Raw.tcp || proto == Raw.udp {
+            let key = QuadrupleKey(entry.pointer(to: \.flow).unsafelyUnwrapped)
             let load = connections.update(
-                key, hash: key.pointee.hash, sum: entry.pointee.connectionSum, living: entry.pointee.connectionLiving,
+                key, hash: key.hash, sum: entry.pointee.connectionSum, living: entry.pointee.connectionLiving,
                 isKnown: entry.pointee.hasConnections, timeSeconds: entry.pointee.timeSeconds, nowSeconds: endSeconds)
-            entry.pointee.meter.load = load
-            let closed = entry.pointee.meter.closedFlow
+            entry.pointee.load = load
+            let closed = entry.pointee.closedFlow
             entry.pointee.flowCount = load > closed ? load &- closed : 0
         }
         // The memory of possible hosts exists only without this aggregation, and only this aggregation asks for it.

@@ -142,11 +142,11 @@ extension TaggedFlow {
     /// A reset by the client after a successful response is a normal end. Source: agent-flow.md 10.3.
     @inline(__always)
     private static func applySuccessRule(_ flow: UnsafeMutablePointer<TaggedFlow>) {
-        guard flow.pointee.closeType == CloseType.tcpClientRst.rawValue else { return }
+        guard flow.pointee.closeType == Raw.clientRst else { return }
         let serverFlags = flow.pointee.dst.tcpFlags | flow.pointee.dst.totalTCPFlags
         let l7 = flow.pointee.perf.l7
         if serverFlags & TCPFlags.rst == 0, l7.responseCount > 0, l7.errClientCount == 0, l7.errServerCount == 0 {
-            flow.pointee.closeType = CloseType.tcpFinClientRst.rawValue
+            flow.pointee.closeType = Raw.finClientRst
         }
     }
 }

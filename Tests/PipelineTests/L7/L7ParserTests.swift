@@ -249,6 +249,40 @@ import Testing
         #expect(bench.feed(login).1.first?.log.requestResource == "Login username: root")
     }
 
+    /// COM_QUERY `select name from users where id = 1 ...`, made with python's zlib.
+    static let compressedQuery: [UInt8] = [
+        67, 0, 0, 0, 100, 0, 0, 120, 156, 75, 96, 96, 96, 96, 46, 78, 205, 73, 77, 46,
+        81, 200, 75, 204, 77, 85, 72, 43, 202, 207, 85, 40, 45, 78, 45, 42, 86, 40, 207, 72,
+        45, 74, 85, 200, 76, 81, 176, 85, 48, 84, 200, 47, 130, 176, 140, 224, 44, 99, 56, 203,
+        4, 206, 50, 133, 179, 204, 224, 44, 115, 0, 215, 86, 28, 94,
+    ]
+
+    @Test func mysqlCompressionStartsBehindTheLogin() {
+        var body: [UInt8] = [0x20, 0x82, 0, 0, 0, 0, 0, 0x40, 45] + [UInt8](repeating: 0, count: 19) + [7, 0, 0, 0]
+        body += Array("root".utf8) + [0, 0]
+        var bench = Bench(.mysql)
+        #expect(bench.feed(Self.mysql(1, body)).1.count == 1)
+        #expect(bench.feed(Self.mysql(2, [0xfe, 1, 2]), .serverToClient).1.isEmpty, "another way to log in")
+        #expect(bench.feed(Self.mysql(4, [0, 0, 0, 2, 0, 0, 0]), .serverToClient).1.count == 1)
+        let query = bench.feed(Self.compressedQuery).1.first
+        #expect(query?.log.endpoint == "SELECT users")
+        let ok = Self.mysql(1, [0, 3, 0, 2, 0, 0, 0])
+        let answer = bench.feed([UInt8(ok.count), 0, 0, 1, 0, 0, 0] + ok, .serverToClient).1.first
+        #expect(answer?.log.responseStatus == L7ResponseStatus.ok.rawValue)
+    }
+
+    @Test func mysqlCompressedFlowIsDetected() {
+        let isDetected = MySQLParser.detects(Self.compressedQuery.span.bytes, L7Settings())
+        #expect(isDetected)
+        var bench = Bench(.mysql)
+        #expect(bench.feed(Self.compressedQuery).1.first?.log.requestType == "COM_QUERY")
+        bench = Bench(.mysql)
+        bench.settings.decompressesMySQL = false
+        #expect(bench.feed(Self.compressedQuery).0 == .failed)
+        let answer = bench.feed(Self.compressedQuery, .serverToClient).1.first
+        #expect(answer?.log.responseStatus == L7ResponseStatus.parseFailed.rawValue)
+    }
+
     @Test func mysqlUnknownCommandIsQuiet() {
         var bench = Bench(.mysql)
         let (result, out) = bench.feed(Self.mysql(0, [9]))

@@ -97,9 +97,12 @@ enum MySQLCommand {
 /// Handshake response of a client (protocol 4.1).
 struct MySQLLogin {
     var text: String
+    /// Both sides frame their packets compressed once the login has succeeded.
+    var asksForCompression: Bool
 
     private static let protocol41: UInt32 = 0x200
     private static let connectWithDB: UInt32 = 0x8
+    private static let compress: UInt32 = 0x20
     private static let secureConnection: UInt32 = 0x8000
     private static let lengthEncodedAuth: UInt32 = 0x20_0000
     /// Clear in clients that use MariaDB's extended capabilities, the last 4 of the 23 reserved bytes.
@@ -115,6 +118,7 @@ struct MySQLLogin {
         guard let nameEnd = payload.firstIndex(of: 0, from: nameAt, to: body.upperBound),
             payload.isASCII(nameAt..<nameEnd)
         else { return nil }
+        asksForCompression = capabilities & Self.compress != 0
         text = "Login username: " + payload.text(nameAt..<nameEnd)
         guard capabilities & Self.connectWithDB != 0 else { return }
         var at = nameEnd &+ 1

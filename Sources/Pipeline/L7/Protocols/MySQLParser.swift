@@ -11,6 +11,8 @@ struct MySQLParser {
     private var greetingVersion: UInt8 = 0
     private var hasPendingRequest = false
     private var hasPendingLogin = false
+    /// The login that is pending asked for the compressed protocol.
+    private var willCompress = false
     /// Placeholders of the last PREPARE, for the next EXECUTE.
     private var placeholders = 0
 
@@ -127,6 +129,7 @@ struct MySQLParser {
             guard packet.sequence == 1 else { return false }
             guard let login = MySQLLogin(payload, packet.body) else { return false }
             hasPendingLogin = true
+            willCompress = login.asksForCompression
             message.type = .request
             message.log.requestResource = login.text
             if settings.extractsMySQLEndpoint { message.log.endpoint = login.text }
@@ -218,6 +221,7 @@ struct MySQLParser {
             }
             guard first == 0 || first == 0xff || first == 0xfe else { continue }
             if first == 0xff || hasPendingLogin && first == 0 {
+                if hasPendingLogin, first == 0, willCompress { framing = .compressed }
                 hasPendingLogin = false
             } else if hasPendingRequest {
                 hasPendingRequest = false
