@@ -275,7 +275,7 @@ def live():
     watchers = {
         "l7": Program([harness.DFTOP, "print", "l7", "-i", link.client_if, "-o", "json"], "live-l7", netns=link.client),
         "flows": Program([harness.DFTOP, "print", "flows", "-i", link.client_if, "-o", "json"], "live-flows", netns=link.client),
-        "tshark": Program(["dumpcap", "-q", "-i", link.client_if, "-F", "pcap", "-B", "64", "-w", capture], "dumpcap", netns=link.client),
+        "tshark": Program(["dumpcap", "-q", "-i", link.client_if, "-P", "-B", "64", "-w", capture], "dumpcap", netns=link.client),
     }
     for program in watchers.values():
         link.captures(program)
