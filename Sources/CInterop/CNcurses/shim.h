@@ -18,17 +18,25 @@
 #include <wchar.h>
 
 // What a dying process puts back, prepared while it is healthy: only async-signal-safe calls are left for the handler.
-static struct termios dft_saved_modes;
-static volatile sig_atomic_t dft_is_open;
-static int dft_wake_fd = -1;
+// A variable of the header itself would not be emitted by Swift's importer; one inside a function is.
+struct dft_state {
+    struct termios modes;
+    volatile sig_atomic_t is_open;
+    volatile sig_atomic_t wake_fd;
+};
+static inline struct dft_state *dft_terminal(void) {
+    static struct dft_state state;
+    return &state;
+}
 
 // Leaves the alternate screen, shows the cursor, ends mouse reports and attributes.
 static inline void dft_restore_raw(void) {
     static const char out[] = "\033[?1006l\033[?1003l\033[?1002l\033[?1000l\033[0m\033[?25h\033[?1049l\033>\r";
-    if (!dft_is_open) return;
-    dft_is_open = 0;
+    struct dft_state *state = dft_terminal();
+    if (!state->is_open) return;
+    state->is_open = 0;
     if (write(STDOUT_FILENO, out, sizeof out - 1) < 0) {}
-    tcsetattr(STDIN_FILENO, TCSANOW, &dft_saved_modes);
+    tcsetattr(STDIN_FILENO, TCSANOW, &state->modes);
 }
 
 // A fault of our own: put the terminal back, then die as we would have died.
@@ -41,7 +49,8 @@ static void dft_on_fault(int signal_number) {
 // A request to end: one byte to the screen's loop, which closes in order.
 static void dft_on_stop(int signal_number) {
     unsigned char byte = (unsigned char)signal_number;
-    if (dft_wake_fd >= 0 && write(dft_wake_fd, &byte, 1) < 0) {}
+    int fd = dft_terminal()->wake_fd;
+    if (fd > 0 && write(fd, &byte, 1) < 0) {}
 }
 
 static inline void dft_install_signals(int wake_fd) {
@@ -50,7 +59,7 @@ static inline void dft_install_signals(int wake_fd) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
-    dft_wake_fd = wake_fd;
+    dft_terminal()->wake_fd = wake_fd;
     action.sa_handler = dft_on_fault;
     action.sa_flags = (int)SA_RESETHAND;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigaction(faults[i], &action, NULL);
@@ -62,7 +71,7 @@ static inline void dft_install_signals(int wake_fd) {
 static inline void dft_restore_signals(void) {
     static const int all[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) signal(all[i], SIG_DFL);
-    dft_wake_fd = -1;
+    dft_terminal()->wake_fd = 0;
 }
 
 // 1: characters are UTF-8. A locale without it, such as C over ssh, still gets UTF-8 for characters.
@@ -75,11 +84,11 @@ static inline int dft_set_locale(void) {
 
 // 0: there is no terminal, or its kind is unknown.
 static inline int dft_open(void) {
-    if (tcgetattr(STDIN_FILENO, &dft_saved_modes) != 0) return 0;
+    if (tcgetattr(STDIN_FILENO, &dft_terminal()->modes) != 0) return 0;
     SCREEN *screen = newterm(NULL, stdout, stdin);
     if (!screen) return 0;
     set_term(screen);
-    dft_is_open = 1;
+    dft_terminal()->is_open = 1;
     raw();
     noecho();
     nonl();
@@ -94,9 +103,9 @@ static inline int dft_open(void) {
 }
 
 static inline void dft_close(void) {
-    if (!dft_is_open) return;
+    if (!dft_terminal()->is_open) return;
     endwin();
-    dft_is_open = 0;
+    dft_terminal()->is_open = 0;
 }
 
 // For a suspended process: the terminal as it was, and ours again.
