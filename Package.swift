@@ -77,6 +77,10 @@ let package = Package(
             name: "trafficgen", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
         .executableTarget(
+            name: "storebench",
+            dependencies: ["ServerCore", "Model", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/Store", swiftSettings: hot),
+        .executableTarget(
             name: "wirebench", dependencies: ["Wire", "Model"], path: "Benchmarks/Wire", swiftSettings: hot),
 
         .executableTarget(
