@@ -31,16 +31,22 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let arrived: UnsafeMutablePointer<pthread_cond_t>
     private let freed: UnsafeMutablePointer<pthread_cond_t>
+    private let weigh: (@Sendable (Item) -> Int)?
     private var ring: [Item?]
     private var head = 0
     private var count = 0
+    /// Records in the ring.
+    private var waiting: UInt64 = 0
     private var isClosed = false
     private var isWoken = false
     private var period = QueueCounters()
     private var totals = QueueCounters()
 
-    /// - Parameter capacity: rounded up to a power of two.
-    package init(name: String, capacity: Int) {
+    /// - Parameters:
+    ///   - capacity: items, rounded up to a power of two.
+    ///   - weigh: records of an item, when the items are batches; the counters then count records.
+    package init(name: String, capacity: Int, weigh: (@Sendable (Item) -> Int)? = nil) {
+        self.weigh = weigh
         var size = 1
         while size < capacity { size <<= 1 }
         self.name = name
@@ -72,17 +78,16 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         guard !items.isEmpty else { return }
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        period.in += UInt64(items.count)
+        period.in += weight(items[...])
         guard !isClosed else {
-            period.overwritten += UInt64(items.count)
+            period.overwritten += weight(items[...])
             return
         }
         let kept = items.count > capacity ? items[(items.count - capacity)...] : items[...]
-        period.overwritten += UInt64(items.count - kept.count)
+        period.overwritten += weight(items.dropLast(kept.count))
         let excess = count + kept.count - capacity
         if excess > 0 {
             for _ in 0..<excess { dropOldest() }
-            period.overwritten += UInt64(excess)
         }
         append(kept)
     }
@@ -92,11 +97,11 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         var rest = items[...]
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        period.in += UInt64(items.count)
+        period.in += weight(rest)
         while !rest.isEmpty {
             while count == capacity, !isClosed { pthread_cond_wait(freed, lock) }
             if isClosed {
-                period.overwritten += UInt64(rest.count)
+                period.overwritten += weight(rest)
                 return false
             }
             let room = min(capacity - count, rest.count)
@@ -136,7 +141,9 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
             head = (head + 1) & (capacity - 1)
         }
         count -= taken
-        period.out += UInt64(taken)
+        let records = weight(out[...])
+        waiting -= records
+        period.out += records
         pthread_cond_broadcast(freed)
         return .items(out)
     }
@@ -168,7 +175,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         totals.overwritten += taken.overwritten
         totals.pending = max(totals.pending, taken.pending)
         period = QueueCounters()
-        period.pending = UInt64(count)
+        period.pending = waiting
         return taken
     }
 
@@ -181,10 +188,19 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         sum.out += period.out
         sum.overwritten += period.overwritten
         sum.pending = max(sum.pending, period.pending)
-        return (sum, count)
+        return (sum, Int(waiting))
     }
 
+    private func weight(_ items: ArraySlice<Item>) -> UInt64 {
+        guard let weigh else { return UInt64(items.count) }
+        return items.reduce(0) { $0 + UInt64(weigh($1)) }
+    }
+
+    /// Counts what it drops.
     private func dropOldest() {
+        let records = ring[head].map { item in weigh.map { UInt64($0(item)) } ?? 1 } ?? 0
+        period.overwritten += records
+        waiting -= records
         ring[head] = nil
         head = (head + 1) & (capacity - 1)
         count -= 1
@@ -197,7 +213,8 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
             tail = (tail + 1) & (capacity - 1)
         }
         count += items.count
-        period.pending = max(period.pending, UInt64(count))
+        waiting += weight(items)
+        period.pending = max(period.pending, waiting)
         pthread_cond_signal(arrived)
     }
 }

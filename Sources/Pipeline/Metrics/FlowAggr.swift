@@ -83,15 +83,19 @@ package struct FlowAggr: ~Copyable {
         withUnsafePointer(to: flow) { add($0, hash: FlowAggr.hash($0)) }
     }
 
-    /// A group of records, with their nodes asked for ahead. - Parameter count: at most `FlowMetering.groupSize`.
-    @inline(__always)
-    mutating func handle(_ flows: UnsafePointer<TaggedFlow>, count: Int) {
-        for index in 0..<count { dft_prefetch(positions.home(of: FlowAggr.hash(flows + index))) }
-        for index in 0..<count {
-            let position = positions.likelyPosition(FlowAggr.hash(flows + index))
-            if position >= 0 { prefetchNode(UnsafeRawPointer(pool[Int32(truncatingIfNeeded: position)])) }
+    /// A batch of any size, in groups whose nodes are asked for ahead.
+    package mutating func handle(_ flows: UnsafeBufferPointer<TaggedFlow>) {
+        guard let base = flows.baseAddress else { return }
+        for first in stride(from: 0, to: flows.count, by: FlowMetering.groupSize) {
+            let group = base + first
+            let count = min(FlowMetering.groupSize, flows.count - first)
+            for index in 0..<count { dft_prefetch(positions.home(of: FlowAggr.hash(group + index))) }
+            for index in 0..<count {
+                let position = positions.likelyPosition(FlowAggr.hash(group + index))
+                if position >= 0 { prefetchNode(UnsafeRawPointer(pool[Int32(truncatingIfNeeded: position)])) }
+            }
+            for index in 0..<count { add(group + index, hash: FlowAggr.hash(group + index)) }
         }
-        for index in 0..<count { add(flows + index, hash: FlowAggr.hash(flows + index)) }
     }
 
     /// Lets the window and the throttle's bucket move on without input.

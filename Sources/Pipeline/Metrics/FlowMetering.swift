@@ -28,9 +28,20 @@ struct FlowMetering: ~Copyable {
 
     deinit { prepared.deallocate() }
 
+    /// A batch of any size.
+    mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
+        _ flows: UnsafeBufferPointer<TaggedFlow>, second secondSink: inout Second, minute minuteSink: inout Minute
+    ) {
+        guard let base = flows.baseAddress else { return }
+        for index in stride(from: 0, to: flows.count, by: Self.groupSize) {
+            let count = min(Self.groupSize, flows.count - index)
+            handle(base + index, count: count, second: &secondSink, minute: &minuteSink)
+        }
+    }
+
     /// - Parameter count: at most `groupSize`.
     @inline(__always)
-    mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
+    private mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
         _ flows: UnsafePointer<TaggedFlow>, count: Int, second secondSink: inout Second, minute minuteSink: inout Minute
     ) {
         for index in 0..<count {

@@ -1,0 +1,272 @@
+package import Model
+import Synchronization
+
+/// The stages behind one flow table on threads of their own, with the queues between them: the live form of
+/// `MetricsStage`.
+///
+/// Queue items are batches of at most 1024 records, handed over without copying; capacities and counters are in
+/// records. Writers never wait: a full queue drops its oldest batch and counts it. Source: agent-flow.md 1.
+package final class MetricsThreads: Sendable {
+    /// Queue capacities, records. Source: agent-flow.md 1.
+    package struct Capacities: Sendable {
+        package var flowGenerator = 65_536
+        package var quadrupleGenerator = 262_144
+        package var flowAggregator = 65_536
+
+        package init() {}
+    }
+
+    private let settings: MetricsSettings
+    private let sink: any RecordSink
+    private let clock: @Sendable () -> UInt64
+    private let flows: OverwriteQueue<[TaggedFlow]>
+    private let l7Stats: OverwriteQueue<[L7Stats]>
+    private let secondMeters: OverwriteQueue<[QuadrupleItem]>
+    private let minuteMeters: OverwriteQueue<[QuadrupleItem]>
+    private let secondApps: OverwriteQueue<[AppMeterItem]>
+    private let minuteApps: OverwriteQueue<[AppMeterItem]>
+    private let aggregated: OverwriteQueue<[TaggedFlow]>
+    private let generatorBoards = (0..<4).map { _ in CounterBoard<GeneratorCounters>() }
+    private let collectorBoards = (0..<4).map { _ in CounterBoard<CollectorCounters>() }
+    private let aggregatorBoard = CounterBoard<FlowAggrCounters>()
+    private let threads = Mutex<[StageThread]>([])
+    /// Four collectors send documents, one at a time.
+    private let documentGate = Mutex(())
+
+    private static let kinds = ["second", "minute", "l7_second", "l7_minute"]
+    private static let timeoutMs = 1000
+
+    /// - Parameter clock: ns since 1970; what windows go by while no records come.
+    package init(
+        settings: MetricsSettings, sink: any RecordSink, capacities: Capacities = Capacities(),
+        clock: @escaping @Sendable () -> UInt64 = wallClockNs
+    ) {
+        self.settings = settings
+        self.sink = sink
+        self.clock = clock
+        let batches = { (records: Int) in max(records / 1024, 16) }
+        let meters = batches(capacities.quadrupleGenerator)
+        flows = OverwriteQueue(
+            name: "1-tagged-flow-to-quadruple-generator", capacity: batches(capacities.flowGenerator)
+        ) { $0.count }
+        l7Stats = OverwriteQueue(
+            name: "1-l7-stats-to-quadruple-generator", capacity: batches(capacities.flowGenerator)
+        ) { $0.count }
+        secondMeters = OverwriteQueue(name: "2-flow-with-meter-to-second-collector", capacity: meters) { $0.count }
+        minuteMeters = OverwriteQueue(name: "2-flow-with-meter-to-minute-collector", capacity: meters) { $0.count }
+        secondApps = OverwriteQueue(name: "2-flow-with-meter-to-l7-second-collector", capacity: meters) { $0.count }
+        minuteApps = OverwriteQueue(name: "2-flow-with-meter-to-l7-minute-collector", capacity: meters) { $0.count }
+        aggregated = OverwriteQueue(
+            name: "2-second-flow-to-minute-aggrer", capacity: batches(capacities.flowAggregator)
+        ) { $0.count }
+    }
+
+    /// Starts the seven threads; call once.
+    package func start() {
+        let started = [
+            StageThread(name: "quadruple-generator") { [self] in runGenerators() },
+            StageThread(name: "collector") { [self] in runCollector(0, secondMeters, slotSeconds: 1) },
+            StageThread(name: "collector") { [self] in runCollector(1, minuteMeters, slotSeconds: 60) },
+            StageThread(name: "flow-aggr") { [self] in runAggregator() },
+            StageThread(name: "l7-quadruple-generator") { [self] in runAppGenerators() },
+            StageThread(name: "l7_collector") { [self] in runAppCollector(2, secondApps, slotSeconds: 1) },
+            StageThread(name: "l7_collector") { [self] in runAppCollector(3, minuteApps, slotSeconds: 60) },
+        ]
+        threads.withLock { $0 += started }
+    }
+
+    /// A batch of second records, at most 1024. Never waits.
+    package func put(flows batch: [TaggedFlow]) { flows.put([batch]) }
+
+    package func put(l7Stats batch: [L7Stats]) { l7Stats.put([batch]) }
+
+    /// Lets every stage finish what it has, in order, and flush its windows to the sink. Returns when all have ended.
+    package func stop() {
+        flows.close()
+        l7Stats.close()
+        let running = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in running { thread.join() }
+        sink.flush()
+    }
+
+    /// Counters of stages and queues since the last call.
+    package func takeReadings() -> [StageReading] {
+        var readings: [StageReading] = []
+        for (kind, board) in zip(Self.kinds, generatorBoards) {
+            readings.append(StageReading(module: "quadruple_generator", kind: kind, counters: board.take().named))
+        }
+        for (kind, board) in zip(Self.kinds, collectorBoards) {
+            readings.append(StageReading(module: "collector", kind: kind, counters: board.take().named))
+        }
+        readings.append(StageReading(module: "flow_aggr", counters: aggregatorBoard.take().named))
+        readings.append(reading(flows))
+        readings.append(reading(l7Stats))
+        readings.append(reading(secondMeters))
+        readings.append(reading(minuteMeters))
+        readings.append(reading(secondApps))
+        readings.append(reading(minuteApps))
+        readings.append(reading(aggregated))
+        return readings
+    }
+
+    private func reading<Item>(_ queue: OverwriteQueue<Item>) -> StageReading {
+        let counters = queue.takeCounters()
+        return StageReading(
+            module: "queue", kind: queue.name,
+            counters: [
+                NamedCounter("in", counters.in), NamedCounter("out", counters.out),
+                NamedCounter("overwritten", counters.overwritten), NamedCounter("pending", counters.pending),
+            ])
+    }
+
+    private func clockSeconds() -> UInt32 { UInt32(truncatingIfNeeded: clock() / 1_000_000_000) }
+
+    /// Takes batches until the queue is closed and empty; `idle` runs about once a second, with the clock's seconds.
+    private func drain<Item>(
+        _ queue: OverwriteQueue<[Item]>, _ batch: ([Item]) -> Void, idle: (UInt32) -> Void
+    ) {
+        var lastIdle = clockSeconds()
+        while true {
+            switch queue.receive(max: 16, timeoutMs: Self.timeoutMs) {
+            case .items(let batches): for items in batches { batch(items) }
+            case .timedOut: break
+            case .terminated: return
+            }
+            let now = clockSeconds()
+            guard now != lastIdle else { continue }
+            lastIdle = now
+            idle(now)
+        }
+    }
+
+    private func runGenerators() {
+        var metering = FlowMetering(settings)
+        var second = QuadrupleBatcher(secondMeters)
+        var minute = QuadrupleBatcher(minuteMeters)
+        let isEnabled = settings.metrics.isEnabled
+        drain(flows) { batch in
+            sink.observe(secondFlows: batch)
+            aggregated.put([batch])
+            guard isEnabled else { return }
+            batch.withUnsafeBufferPointer { metering.handle($0, second: &second, minute: &minute) }
+            second.flush()
+            minute.flush()
+        } idle: { seconds in
+            guard isEnabled else { return }
+            metering.tick(seconds: seconds, second: &second, minute: &minute)
+            second.flush()
+            minute.flush()
+            publish(metering.takeCounters())
+        }
+        metering.flushAll(second: &second, minute: &minute)
+        second.flush()
+        minute.flush()
+        publish(metering.takeCounters())
+        secondMeters.close()
+        minuteMeters.close()
+        aggregated.close()
+    }
+
+    private func publish(_ counters: (second: GeneratorCounters, minute: GeneratorCounters)) {
+        generatorBoards[0].publish(counters.second)
+        generatorBoards[1].publish(counters.minute)
+    }
+
+    private func runAppGenerators() {
+        var second = L7QuadrupleGenerator.perSecond(settings.delays, settings.metrics)
+        var minute = L7QuadrupleGenerator.perMinute(settings.delays, settings.metrics)
+        var secondBatch = AppMeterBatcher(secondApps)
+        var minuteBatch = AppMeterBatcher(minuteApps)
+        let isEnabled = settings.metrics.isEnabled
+        let hasSecond = settings.metrics.secondMetrics
+        drain(l7Stats) { batch in
+            guard isEnabled else { return }
+            for stats in batch {
+                if hasSecond { second.handle(stats, into: &secondBatch) }
+                minute.handle(stats, into: &minuteBatch)
+            }
+            secondBatch.flush()
+            minuteBatch.flush()
+        } idle: { seconds in
+            if hasSecond { second.tick(seconds: seconds, into: &secondBatch) }
+            minute.tick(seconds: seconds, into: &minuteBatch)
+            secondBatch.flush()
+            minuteBatch.flush()
+            generatorBoards[2].publish(second.takeCounters())
+            generatorBoards[3].publish(minute.takeCounters())
+        }
+        second.flushAll(into: &secondBatch)
+        minute.flushAll(into: &minuteBatch)
+        secondBatch.flush()
+        minuteBatch.flush()
+        generatorBoards[2].publish(second.takeCounters())
+        generatorBoards[3].publish(minute.takeCounters())
+        secondApps.close()
+        minuteApps.close()
+    }
+
+    private func runCollector(_ board: Int, _ queue: OverwriteQueue<[QuadrupleItem]>, slotSeconds: UInt32) {
+        var collector = Collector(
+            slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
+            identity: settings.identity)
+        drain(queue) { batch in
+            batch.withUnsafeBufferPointer { items in
+                guard let base = items.baseAddress else { return }
+                for index in items.indices { QuadrupleItem.show(base + index) { collector.add($0) } }
+            }
+            send(collector.takeReady())
+        } idle: { seconds in
+            collector.tick(seconds: seconds)
+            send(collector.takeReady())
+            collectorBoards[board].publish(collector.takeCounters())
+        }
+        collector.flushAll()
+        send(collector.takeReady())
+        collectorBoards[board].publish(collector.takeCounters())
+    }
+
+    private func runAppCollector(_ board: Int, _ queue: OverwriteQueue<[AppMeterItem]>, slotSeconds: UInt32) {
+        var collector = L7Collector(
+            slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
+            identity: settings.identity)
+        drain(queue) { batch in
+            for item in batch {
+                withUnsafePointer(to: item.flow) { collector.add(item.entry, $0, isImmediate: item.isImmediate) }
+            }
+            send(collector.takeReady())
+        } idle: { seconds in
+            collector.tick(seconds: seconds)
+            send(collector.takeReady())
+            collectorBoards[board].publish(collector.takeCounters())
+        }
+        collector.flushAll()
+        send(collector.takeReady())
+        collectorBoards[board].publish(collector.takeCounters())
+    }
+
+    private func runAggregator() {
+        var aggregator = FlowAggr(settings: settings.flowLog, delays: settings.delays)
+        drain(aggregated) { batch in
+            batch.withUnsafeBufferPointer { aggregator.handle($0) }
+            for logs in aggregator.takeReady(partial: false) { sink.send(flowLogs: logs) }
+        } idle: { seconds in
+            aggregator.tick(seconds: seconds)
+            for logs in aggregator.takeReady(partial: true) { sink.send(flowLogs: logs) }
+            aggregatorBoard.publish(aggregator.takeCounters())
+        }
+        aggregator.flushAll()
+        for logs in aggregator.takeReady(partial: true) { sink.send(flowLogs: logs) }
+        aggregatorBoard.publish(aggregator.takeCounters())
+    }
+
+    private func collectorDelay(_ slotSeconds: UInt32) -> UInt32 {
+        slotSeconds == 1 ? settings.delays.secondCollector : settings.delays.minuteCollector
+    }
+
+    private func send(_ batches: [[Document]]) {
+        for batch in batches { documentGate.withLock { _ in sink.send(documents: batch) } }
+    }
+}
