@@ -21,8 +21,8 @@ struct Main: ParsableCommand {
         version: version,
         subcommands: [
             PrintCommand.self, AgentCommand.self, ServerCommand.self, DaemonCommand.self, DoctorCommand.self,
-            BenchCommand.self,
-        ])
+            BenchCommand.self, WorkstationCommand.self, AttachCommand.self,
+        ], defaultSubcommand: WorkstationCommand.self)
 
     /// Parses and runs; every error ends with its exit code and one line on stderr.
     static func main() {

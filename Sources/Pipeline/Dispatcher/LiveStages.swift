@@ -9,10 +9,9 @@ final class LiveStages {
 
     private var dispatcher: Dispatcher
     private let sink: any RecordSink
-    private let flows: OverwriteQueue<TaggedFlow>
-    private let l7Stats: OverwriteQueue<L7Stats>
     private let messages: OverwriteQueue<L7Message>
-    private let metrics: Guarded<MetricsStage>
+    private let metrics: MetricsThreads
+    private var stageTotals = StageTotals()
     private let sessions: Guarded<SessionAggregator>
     private var threads: [StageThread] = []
     private let agentType: AgentType
@@ -26,37 +25,15 @@ final class LiveStages {
         dispatcher = Dispatcher(
             flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: wallClockNs()),
             isLive: true)
-        flows = OverwriteQueue(name: "1-tagged-flow-to-quadruple-generator", capacity: 65536)
-        l7Stats = OverwriteQueue(name: "1-l7-stats-to-quadruple-generator", capacity: 65536)
         messages = OverwriteQueue(name: "1-tagged-flow-to-app-protocol-logs", capacity: 65536)
-        metrics = Guarded(MetricsStage(settings: settings.metrics, sink: sink))
+        metrics = MetricsThreads(settings: settings.metrics, sink: sink)
         sessions = Guarded(SessionAggregator(settings: settings.sessions))
         setInterfaces(interfaces)
         start()
     }
 
     private func start() {
-        threads.append(
-            StageThread(name: "quadruple-gen") { [flows, metrics] in
-                while true {
-                    switch flows.receive(timeoutMs: 1000) {
-                    case .items(let batch): metrics.with { $0.handle(flows: batch) }
-                    case .timedOut: break
-                    case .terminated: return
-                    }
-                    metrics.with { $0.tick(nowNs: wallClockNs()) }
-                }
-            })
-        threads.append(
-            StageThread(name: "l7-quadruple-gen") { [l7Stats, metrics] in
-                while true {
-                    switch l7Stats.receive(timeoutMs: 1000) {
-                    case .items(let batch): metrics.with { $0.handle(l7Stats: batch) }
-                    case .timedOut: break
-                    case .terminated: return
-                    }
-                }
-            })
+        metrics.start()
         threads.append(
             StageThread(name: "app-proto-logs") { [messages, sessions, sink] in
                 var logs: [L7FlowLog] = []
@@ -106,9 +83,9 @@ final class LiveStages {
     }
 
     private func drain(observer: (any AgentPipeline.Observer)?) {
-        dispatcher.flowMap.drainOutput { [flows] batch, _ in flows.put(Array(batch)) }
+        dispatcher.flowMap.drainOutput { [metrics] batch, _ in metrics.put(flows: Array(batch)) }
         if !dispatcher.flowMap.l7.stats.isEmpty {
-            l7Stats.put(dispatcher.flowMap.l7.stats)
+            metrics.put(l7Stats: dispatcher.flowMap.l7.stats)
             dispatcher.flowMap.l7.stats.removeAll(keepingCapacity: true)
         }
         guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
@@ -121,27 +98,21 @@ final class LiveStages {
     func finish(observer: (any AgentPipeline.Observer)?) {
         drain(observer: observer)
         while dispatcher.flowMap.closeOneSecond() != nil { drain(observer: observer) }
-        flows.close()
-        l7Stats.close()
         messages.close()
+        metrics.stop()
         for thread in threads { thread.join() }
-        metrics.with { $0.finish() }
     }
 
+    /// From the capture thread only.
     func copyCounters(into counters: inout PipelineCounters) {
         counters.dispatcher = dispatcher.counters
         counters.flowMap = dispatcher.flowMap.counters
         counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
         counters.sessions = sessions.with { $0.counters }
-        counters.stages = metrics.with { $0.takeReadings() }
-        counters.queues = [reading(of: flows), reading(of: l7Stats), reading(of: messages)]
-    }
-
-    private func reading<Item>(
-        of queue: OverwriteQueue<Item>
-    ) -> (name: String, totals: QueueCounters, waiting: Int, capacity: Int) {
-        let snapshot = queue.snapshot()
-        return (queue.name, snapshot.totals, snapshot.waiting, queue.capacity)
+        stageTotals.add(metrics.takeReadings())
+        counters.stages = stageTotals.stages
+        let snapshot = messages.snapshot()
+        counters.queues = stageTotals.queues + [(messages.name, snapshot.totals, snapshot.waiting, messages.capacity)]
     }
 }
 

@@ -12,3 +12,48 @@ package struct PipelineCounters: Sendable {
 
     package init() {}
 }
+
+/// Sums the readings of the metrics stages, which start anew with each reading.
+struct StageTotals {
+    private(set) var stages: [StageReading] = []
+    private(set) var queues: [(name: String, totals: QueueCounters, waiting: Int, capacity: Int)] = []
+
+    mutating func add(_ readings: [StageReading]) {
+        for reading in readings {
+            if reading.module == "queue" { add(queue: reading) } else { add(stage: reading) }
+        }
+    }
+
+    private mutating func add(queue reading: StageReading) {
+        let at =
+            queues.firstIndex { $0.name == reading.kind }
+            ?? {
+                queues.append((reading.kind, QueueCounters(), 0, 0))
+                return queues.count - 1
+            }()
+        for counter in reading.counters {
+            switch counter.name {
+            case "in": queues[at].totals.in &+= counter.value
+            case "out": queues[at].totals.out &+= counter.value
+            case "overwritten": queues[at].totals.overwritten &+= counter.value
+            default: queues[at].totals.pending = max(queues[at].totals.pending, counter.value)
+            }
+        }
+        queues[at].waiting = Int(
+            clamping: queues[at].totals.in &- queues[at].totals.out &- queues[at].totals.overwritten)
+    }
+
+    private mutating func add(stage reading: StageReading) {
+        guard let at = stages.firstIndex(where: { $0.module == reading.module && $0.kind == reading.kind }) else {
+            stages.append(reading)
+            return
+        }
+        // Counts add; lengths and delays are those of the newest reading.
+        let sums = zip(stages[at].counters, reading.counters).map { old, new in
+            let isCount =
+                new.name.hasPrefix("drop") || new.name == "in" || new.name == "out" || new.name.hasSuffix("shrinks")
+            return NamedCounter(new.name, isCount ? old.value &+ new.value : new.value)
+        }
+        stages[at] = StageReading(module: reading.module, kind: reading.kind, counters: sums)
+    }
+}

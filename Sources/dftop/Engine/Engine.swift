@@ -257,6 +257,16 @@ final class Engine: Sendable {
                     group: "l7", name: "l7_session_aggr", in: sessions.receive, out: sessions.receive &- sessions.merge,
                     dropped: sessions.throttleDrop + sessions.overLimit, pending: UInt64(clamping: sessions.cached),
                     note: "merged \(sessions.merge)"))
+            for stage in counters.stages {
+                let values = Dictionary(stage.counters.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+                let drops = stage.counters.filter { $0.name.hasPrefix("drop") }.reduce(UInt64(0)) { $0 &+ $1.value }
+                out.append(
+                    OwnCounter(
+                        group: "metrics", name: stage.kind.isEmpty ? stage.module : "\(stage.module) \(stage.kind)",
+                        in: values["in"] ?? 0, out: values["out"] ?? 0, dropped: drops,
+                        pending: values["stash-len"] ?? values["stash-total-len"] ?? 0,
+                        capacity: values["stash-capacity"] ?? values["stash-total-capacity"] ?? 0))
+            }
             for queue in counters.queues {
                 out.append(
                     OwnCounter(
