@@ -68,10 +68,20 @@ class Server:
         return [json.loads(line) for line in text.splitlines()]
 
     def status(self):
-        return json.loads(self.ask("status", "-o", "json"))
+        """Names and values; a name that occurs several times has a list."""
+        found = {}
+        for line in self.ask("status", "-o", "json").splitlines():
+            row = json.loads(line)
+            if row["name"] in found and not isinstance(found[row["name"]], list):
+                found[row["name"]] = [found[row["name"]]]
+            if row["name"] in found:
+                found[row["name"]].append(row["value"])
+            else:
+                found[row["name"]] = row["value"]
+        return found
 
     def count(self, table):
-        rows = self.query(f'SELECT count(*) AS n FROM "{table}"')
+        rows = self.query(f'SELECT count(*) AS n FROM {table}')
         return int(rows[0]["n"])
 
     def settled(self, table, at_least=0, seconds=30):
