@@ -138,11 +138,13 @@ import Testing
         let times = sink.seconds.map(\.timestamp)
         #expect(times == times.sorted())
         // Within a slot no two documents have the same tag.
-        var seen = Set<String>()
+        var seen = Set<[UInt64]>()
         for document in sink.seconds {
             let field = document.tag.field
-            let tag =
-                "\(document.timestamp) \(document.tag.code) \(field.ip) \(field.ip1) \(field.proto) \(field.direction)"
+            let tag = [
+                UInt64(document.timestamp), document.tag.code, field.ip.high, field.ip.low, field.ip1.high,
+                field.ip1.low, UInt64(field.proto), UInt64(field.direction),
+            ]
             #expect(seen.insert(tag).inserted)
         }
     }
@@ -152,7 +154,12 @@ import Testing
         let first = run(batches)
         let second = run(batches)
         let tags = { (sink: RecordingSink) in
-            (sink.seconds + sink.minutes).map { "\($0.timestamp) \($0.tag.field) \($0.flowMeter.byteTx)" }
+            (sink.seconds + sink.minutes).map {
+                [
+                    UInt64($0.timestamp), $0.tag.code, $0.tag.field.ip.low, $0.tag.field.ip1.low,
+                    UInt64($0.tag.field.proto), $0.flowMeter.byteTx,
+                ]
+            }
         }
         #expect(tags(first) == tags(second))
         #expect(first.logs.map(\.flowID) == second.logs.map(\.flowID))

@@ -68,7 +68,8 @@ import Testing
         #expect(sums.logs == sent)
         #expect(sums.apps == requests)
         #expect(sums.seen == 2_000)
-        #expect(!sink.overlapped.load(ordering: .relaxed))
+        let overlapped = sink.overlapped.load(ordering: .relaxed)
+        #expect(!overlapped)
 
         let readings = threads.takeReadings()
         let queue = readings.first { $0.kind == "1-tagged-flow-to-quadruple-generator" }
