@@ -41,7 +41,8 @@ package struct SessionAggregator {
 
     private struct Entry {
         var key: PairIndex.Key
-        var message: L7Message
+        /// Nil while the entry is unused.
+        var message: L7Message?
         var timeoutSec: UInt64
         /// Neighbours among the entries of the same timeout; -1 = none.
         var newer: Int32 = -1
@@ -181,16 +182,16 @@ package struct SessionAggregator {
         into out: inout [L7FlowLog]
     ) {
         let start = message.log.base.startTimeNs
-        let waiting = entries[at].message.log.base.startTimeNs
+        let waiting = entries[at].message?.log.base.startTimeNs ?? 0
         if message.needsMerge {
-            entries[at].message.merge(message)
-            if entries[at].message.isRequestEnd && entries[at].message.isResponseEnd {
+            entries[at].message?.merge(message)
+            if let whole = entries[at].message, whole.isRequestEnd && whole.isResponseEnd {
                 counts.cached -= 1
                 send(remove(key), nowNs, into: &out)
             }
             return
         }
-        switch (entries[at].message.type, message.type) {
+        switch (entries[at].message?.type ?? .other, message.type) {
         case (.request, .response) where start > waiting:
             var request = remove(key)
             request.merge(message)
@@ -289,8 +290,7 @@ package struct SessionAggregator {
     private mutating func remove(_ key: PairIndex.Key) -> L7Message {
         let at = index.remove(key)
         guard at >= 0 else { return L7Message() }
-        var message = L7Message()
-        swap(&message, &entries[Int(at)].message)
+        guard let message = entries[Int(at)].message.take() else { return L7Message() }
         let entry = (
             newer: entries[Int(at)].newer, older: entries[Int(at)].older, timeoutSec: entries[Int(at)].timeoutSec
         )

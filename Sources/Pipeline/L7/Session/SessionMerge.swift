@@ -15,72 +15,8 @@ extension L7Message {
     }
 
     private mutating func mergeContent(_ response: borrowing L7Message) {
-        let other = response.log
-        if log.requestType.isEmpty { log.requestType = other.requestType }
-        if log.requestDomain.isEmpty { log.requestDomain = other.requestDomain }
-        if log.requestResource.isEmpty { log.requestResource = other.requestResource }
-        if log.endpoint.isEmpty { log.endpoint = other.endpoint }
-        if log.version.isEmpty { log.version = other.version }
-        if log.requestLength < 0 { log.requestLength = other.requestLength }
-        if log.responseLength < 0 { log.responseLength = other.responseLength }
-        if other.responseStatus != L7ResponseStatus.unknown.rawValue { log.responseStatus = other.responseStatus }
-        if other.responseCode != L7FlowLog.noCode, l7Protocol != .dns || log.responseCode <= 0 {
-            log.responseCode = other.responseCode
-        }
-        if !other.responseException.isEmpty { log.responseException = other.responseException }
-        if !other.responseResult.isEmpty { log.responseResult = other.responseResult }
-        log.flags |= other.flags
-        mergeCaptured(other)
-        mergeTrace(other.trace)
-        mergeExt(other.ext)
+        log.merge(response.log, proto: l7Protocol)
         mergeDetail(response.detail)
-    }
-
-    /// The response's bytes overwrite; the HTTP family adds.
-    private mutating func mergeCaptured(_ other: L7FlowLog) {
-        switch l7Protocol {
-        case .http1, .http2, .grpc, .triple:
-            log.capturedRequestByte &+= other.capturedRequestByte
-            log.capturedResponseByte &+= other.capturedResponseByte
-        default: log.capturedResponseByte = other.capturedResponseByte
-        }
-    }
-
-    private mutating func mergeTrace(_ other: L7Trace?) {
-        guard let other else { return }
-        guard var trace = log.trace else {
-            log.trace = other
-            return
-        }
-        for id in other.traceIDs where !trace.traceIDs.contains(id) { trace.traceIDs.append(id) }
-        if trace.spanID.isEmpty { trace.spanID = other.spanID }
-        if trace.parentSpanID.isEmpty { trace.parentSpanID = other.parentSpanID }
-        log.trace = trace
-    }
-
-    private mutating func mergeExt(_ other: L7Ext?) {
-        guard let other else { return }
-        guard var ext = log.ext else {
-            log.ext = other
-            return
-        }
-        if ext.serviceName.isEmpty { ext.serviceName = other.serviceName }
-        if ext.clientIP.isEmpty { ext.clientIP = other.clientIP }
-        if ext.requestID == 0 { ext.requestID = other.requestID }
-        if ext.xRequestID0.isEmpty { ext.xRequestID0 = other.xRequestID0 }
-        if ext.xRequestID1.isEmpty { ext.xRequestID1 = other.xRequestID1 }
-        if ext.userAgent.isEmpty { ext.userAgent = other.userAgent }
-        if ext.referer.isEmpty { ext.referer = other.referer }
-        if ext.rpcService.isEmpty { ext.rpcService = other.rpcService }
-        if ext.protocolText.isEmpty { ext.protocolText = other.protocolText }
-        for (name, value) in zip(other.attributeNames, other.attributeValues)
-        where !zip(ext.attributeNames, ext.attributeValues).contains(where: { $0 == name && $1 == value }) {
-            ext.attributeNames.append(name)
-            ext.attributeValues.append(value)
-        }
-        ext.metricsNames += other.metricsNames
-        ext.metricsValues += other.metricsValues
-        log.ext = ext
     }
 
     private mutating func mergeDetail(_ other: L7Detail) {
@@ -99,6 +35,76 @@ extension L7Message {
             if kept.command != MySQLCommand.prepare { log.ext?.requestID = 0 }
         default: break
         }
+    }
+}
+
+extension L7FlowLog {
+    /// Request <- response: columns of the request stay, those of the response are taken.
+    mutating func merge(_ other: borrowing L7FlowLog, proto: L7Protocol) {
+        if requestType.isEmpty { requestType = other.requestType }
+        if requestDomain.isEmpty { requestDomain = other.requestDomain }
+        if requestResource.isEmpty { requestResource = other.requestResource }
+        if endpoint.isEmpty { endpoint = other.endpoint }
+        if version.isEmpty { version = other.version }
+        if requestLength < 0 { requestLength = other.requestLength }
+        if responseLength < 0 { responseLength = other.responseLength }
+        if other.responseStatus != L7ResponseStatus.unknown.rawValue { responseStatus = other.responseStatus }
+        if other.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
+            responseCode = other.responseCode
+        }
+        if !other.responseException.isEmpty { responseException = other.responseException }
+        if !other.responseResult.isEmpty { responseResult = other.responseResult }
+        flags |= other.flags
+        mergeCaptured(other, proto)
+        mergeTrace(other.trace)
+        mergeExt(other.ext)
+    }
+
+    /// The response's bytes overwrite; the HTTP family adds.
+    private mutating func mergeCaptured(_ other: borrowing L7FlowLog, _ proto: L7Protocol) {
+        switch proto {
+        case .http1, .http2, .grpc, .triple:
+            capturedRequestByte &+= other.capturedRequestByte
+            capturedResponseByte &+= other.capturedResponseByte
+        default: capturedResponseByte = other.capturedResponseByte
+        }
+    }
+
+    private mutating func mergeTrace(_ other: L7Trace?) {
+        guard let other else { return }
+        guard var trace = self.trace else {
+            self.trace = other
+            return
+        }
+        for id in other.traceIDs where !trace.traceIDs.contains(id) { trace.traceIDs.append(id) }
+        if trace.spanID.isEmpty { trace.spanID = other.spanID }
+        if trace.parentSpanID.isEmpty { trace.parentSpanID = other.parentSpanID }
+        self.trace = trace
+    }
+
+    private mutating func mergeExt(_ other: L7Ext?) {
+        guard let other else { return }
+        guard var ext = self.ext else {
+            self.ext = other
+            return
+        }
+        if ext.serviceName.isEmpty { ext.serviceName = other.serviceName }
+        if ext.clientIP.isEmpty { ext.clientIP = other.clientIP }
+        if ext.requestID == 0 { ext.requestID = other.requestID }
+        if ext.xRequestID0.isEmpty { ext.xRequestID0 = other.xRequestID0 }
+        if ext.xRequestID1.isEmpty { ext.xRequestID1 = other.xRequestID1 }
+        if ext.userAgent.isEmpty { ext.userAgent = other.userAgent }
+        if ext.referer.isEmpty { ext.referer = other.referer }
+        if ext.rpcService.isEmpty { ext.rpcService = other.rpcService }
+        if ext.protocolText.isEmpty { ext.protocolText = other.protocolText }
+        for (name, value) in zip(other.attributeNames, other.attributeValues)
+        where !zip(ext.attributeNames, ext.attributeValues).contains(where: { $0 == name && $1 == value }) {
+            ext.attributeNames.append(name)
+            ext.attributeValues.append(value)
+        }
+        ext.metricsNames += other.metricsNames
+        ext.metricsValues += other.metricsValues
+        self.ext = ext
     }
 }
 
