@@ -5,6 +5,9 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
     private let table: TableSchema
     private let extraNames: [String]
     private let isHidden: [Bool]
+    private let hidesAny: Bool
+    /// Room for every number, time and address of a row; no table has as many as 256 columns.
+    private let numberRoom = 256 * 40
     private let isOwnAddress: [Bool]
     private var index = 0
     private var rowIsIPv6 = false
@@ -19,6 +22,7 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
         extraNames = extras
         isHidden = table.columns.map { hidden.contains($0.name) }
         isOwnAddress = table.columns.map(\.isOwnAddress)
+        hidesAny = isHidden.contains(true)
     }
 
     package func appendHeader() {
@@ -34,7 +38,7 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
         index = 0
         rowIsIPv6 = row.isIPv6
         let start = output.count
-        output.reserve(table.columns.count * 24)
+        output.reserve(numberRoom)
         var encoder = self
         row.encode(into: &encoder)
         for name in extraNames {
@@ -61,8 +65,8 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
     @inline(__always)
     private func next() -> Bool {
         let current = index
-        index += 1
-        return current < isHidden.count && !isHidden[current]
+        index &+= 1
+        return !hidesAny || (current < isHidden.count && !isHidden[current])
     }
 
     @inline(__always)
@@ -96,26 +100,33 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
 
     package func uint(_ value: UInt64) {
         guard next() else { return }
-        output.append(decimal: value)
-        output.append(44)
+        if value < 10 { return output.put(digit: UInt8(truncatingIfNeeded: value), then: 44) }
+        output.put(decimal: value)
+        output.put(44)
     }
 
     package func int(_ value: Int64) {
         guard next() else { return }
-        output.append(decimal: value)
-        output.append(44)
+        if value < 0 { output.put(45) }
+        output.put(decimal: value.magnitude)
+        output.put(44)
     }
 
     package func real(_ value: Double) {
         guard next() else { return }
+        if value == 0 { return output.put(digit: 0, then: 44) }
         output.append(real: value)
+        output.reserve(numberRoom)
         output.append(44)
     }
 
     package func text(_ value: String) {
         guard next() else { return }
-        if !value.isEmpty { append(quoted: value) }
-        output.append(44)
+        if !value.isEmpty {
+            append(quoted: value)
+            output.reserve(numberRoom)
+        }
+        output.put(44)
     }
 
     package func time(seconds: UInt64) { time(micros: seconds &* 1_000_000) }
@@ -147,23 +158,26 @@ package final class CSVRowPrinter: RowPrinter, RowEncoder {
     package func texts(_ values: [String]) {
         guard next() else { return }
         if !values.isEmpty { append(field: .list(values.map { .text($0) })) }
-        output.append(44)
+        output.reserve(numberRoom)
+        output.put(44)
     }
 
     package func uints(_ values: [UInt64]) {
         guard next() else { return }
         if !values.isEmpty { append(field: .list(values.map { .uint($0) })) }
-        output.append(44)
+        output.reserve(numberRoom)
+        output.put(44)
     }
 
     package func reals(_ values: [Double]) {
         guard next() else { return }
         if !values.isEmpty { append(field: .list(values.map { .real($0) })) }
-        output.append(44)
+        output.reserve(numberRoom)
+        output.put(44)
     }
 
     package func null() {
         guard next() else { return }
-        output.append(44)
+        output.put(44)
     }
 }

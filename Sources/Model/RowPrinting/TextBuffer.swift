@@ -43,7 +43,15 @@ package struct TextBuffer: ~Copyable {
     @inline(__always)
     mutating func put(_ byte: UInt8) {
         base[count] = byte
-        count += 1
+        count &+= 1
+    }
+
+    /// A digit and a separator in one store; room must have been reserved.
+    @inline(__always)
+    mutating func put(digit: UInt8, then separator: UInt8) {
+        let both = UInt16(48 &+ digit) | UInt16(separator) << 8
+        UnsafeMutableRawPointer(base + count).storeBytes(of: both.littleEndian, as: UInt16.self)
+        count &+= 2
     }
 
     @inline(__always)
@@ -78,29 +86,54 @@ extension TextBuffer {
     @inline(__always)
     mutating func append(decimal value: UInt64) {
         reserve(20)
+        put(decimal: value)
+    }
+
+    /// A number; room for 20 bytes must have been reserved.
+    @inline(__always)
+    mutating func put(decimal value: UInt64) {
         if value < 10 {
-            put(48 + UInt8(truncatingIfNeeded: value))
+            put(48 &+ UInt8(truncatingIfNeeded: value))
         } else {
             putLong(value)
         }
     }
 
+    /// Two digits a step, from the end.
     private mutating func putLong(_ value: UInt64) {
+        let digits = TextBuffer.digits(of: value)
+        var position = base + (count &+ digits)
         var rest = value
-        var digits = 0
-        repeat {
-            digits += 1
-            rest /= 10
-        } while rest > 0
-        var position = count + digits
-        rest = value
-        repeat {
-            position -= 1
-            let next = rest / 10
-            base[position] = 48 + UInt8(truncatingIfNeeded: rest &- next &* 10)
+        while rest >= 100 {
+            let next = rest / 100
+            position -= 2
+            put(pair: Int(truncatingIfNeeded: rest &- next &* 100), at: position)
             rest = next
-        } while rest > 0
-        count += digits
+        }
+        if rest >= 10 {
+            put(pair: Int(truncatingIfNeeded: rest), at: position - 2)
+        } else {
+            (position - 1).pointee = 48 &+ UInt8(truncatingIfNeeded: rest)
+        }
+        count &+= digits
+    }
+
+    @inline(__always)
+    private func put(pair: Int, at position: UnsafeMutablePointer<UInt8>) {
+        let tens = pair &* 103 &>> 10
+        position[0] = 48 &+ UInt8(truncatingIfNeeded: tens)
+        position[1] = 48 &+ UInt8(truncatingIfNeeded: pair &- tens &* 10)
+    }
+
+    @inline(__always)
+    private static func digits(of value: UInt64) -> Int {
+        var digits = 1
+        var limit: UInt64 = 10
+        while digits < 19, value >= limit {
+            digits &+= 1
+            limit &*= 10
+        }
+        return digits == 19 && value >= 10_000_000_000_000_000_000 ? 20 : digits
     }
 
     mutating func append(decimal value: Int64) {
@@ -121,13 +154,13 @@ extension TextBuffer {
 
     mutating func append(ip4 value: UInt32) {
         reserve(16)
-        putLong(UInt64(value >> 24))
+        put(decimal: UInt64(value >> 24))
         put(46)
-        putLong(UInt64(value >> 16 & 255))
+        put(decimal: UInt64(value >> 16 & 255))
         put(46)
-        putLong(UInt64(value >> 8 & 255))
+        put(decimal: UInt64(value >> 8 & 255))
         put(46)
-        putLong(UInt64(value & 255))
+        put(decimal: UInt64(value & 255))
     }
 
     mutating func append(mac value: UInt64) {

@@ -13,12 +13,16 @@ final class RowInserter: RowEncoder {
         case null
     }
 
+    let partition: String
     private let statement: SQLiteStatement
     private let connection: SQLiteConnection
     private let dictionary: StringDictionary
     private let table: SQLiteTable
-    /// Parameter of each column, 0 for columns that are not kept.
+    /// Parameter of each column; 0 for one that the partition does not have yet, -1 for one that is not kept.
     private let parameters: [Int32]
+    private let isNullable: [Bool]
+    /// Columns that the row needs and the partition lacks.
+    private(set) var missing: [Int] = []
     private let usesDictionary: [Bool]
     private var holdsDefault: [Bool]
     private let defaults: [Default]
@@ -31,26 +35,31 @@ final class RowInserter: RowEncoder {
     private var hasher: RollupKeyHasher?
     private let rollupTime: UInt64
 
-    /// - Parameter start: start of the roll-up's interval; ignored for the table itself.
+    /// - Parameter layout: columns of the partition, in its order.
     init(
-        table: SQLiteTable, partition: String, connection: SQLiteConnection, dictionary: StringDictionary
+        table: SQLiteTable, partition: String, layout: [Int], connection: SQLiteConnection,
+        dictionary: StringDictionary
     ) throws {
         self.table = table
+        self.partition = partition
         self.connection = connection
         self.dictionary = dictionary
-        statement = try connection.prepare(table.insert(into: partition), persistent: true)
+        statement = try connection.prepare(table.insert(into: partition, layout: layout), persistent: true)
         let columns = table.schema.columns
-        var parameters = Array(repeating: Int32(0), count: columns.count)
+        var parameters = Array(repeating: Int32(-1), count: columns.count)
+        for position in table.kept { parameters[position] = 0 }
         let first: Int32 = table.rollupSeconds == nil ? 1 : 2
-        for (number, position) in table.kept.enumerated() { parameters[position] = first + Int32(number) }
+        for (number, position) in layout.enumerated() { parameters[position] = first + Int32(number) }
         self.parameters = parameters
+        isNullable = columns.map(\.isNullable)
         usesDictionary = columns.map(\.isLowCardinality)
         holdsDefault = Array(repeating: false, count: columns.count)
         defaults = columns.map { column in
             switch column.kind {
+            case _ where column.isNullable: .null
             case .text: .emptyText
             case .ip6, .texts, .uints, .reals: .null
-            default: .zero
+            case .uint, .int, .real, .seconds, .micros, .ip4, .mac: .zero
             }
         }
         rollupTime = table.rollupSeconds ?? 0
@@ -60,9 +69,11 @@ final class RowInserter: RowEncoder {
 
     deinit { texts.deallocate() }
 
+    /// False when the partition lacks columns for the row, which is not stored then; see `missing`.
     /// - Throws: `SQLiteError`; the row is not stored then.
-    func insert(_ row: some StoredRow) throws {
+    func insert(_ row: some StoredRow) throws -> Bool {
         index = 0
+        missing.removeAll(keepingCapacity: true)
         textsUsed = 0
         failure = nil
         if var hasher {
@@ -73,6 +84,7 @@ final class RowInserter: RowEncoder {
         var encoder = self
         row.encode(into: &encoder)
         if let failure { throw failure }
+        guard missing.isEmpty else { return false }
         let status = sqlite3_step(statement.handle)
         guard status == SQLITE_DONE else {
             let error = connection.error(status)
@@ -80,29 +92,31 @@ final class RowInserter: RowEncoder {
             throw error
         }
         statement.reset()
+        return true
     }
 
     /// The parameter to bind for the next column, 0 when there is nothing to do.
     @inline(__always)
     private func next(isDefault: Bool) -> Int32 {
         let column = index
-        index += 1
+        index &+= 1
         guard column < parameters.count else { return 0 }
         let parameter = parameters[column]
-        guard parameter != 0 else { return 0 }
-        if isDefault {
-            if !holdsDefault[column] {
-                bindDefault(parameter, defaults[column])
-                holdsDefault[column] = true
+        if parameter > 0 {
+            if isDefault, !isNullable[column] {
+                if !holdsDefault[column] { bindDefault(parameter, column) }
+                return 0
             }
-            return 0
+            holdsDefault[column] = false
+            return parameter
         }
-        holdsDefault[column] = false
-        return parameter
+        if parameter == 0, !isDefault || isNullable[column] { missing.append(column) }
+        return 0
     }
 
-    private func bindDefault(_ parameter: Int32, _ value: Default) {
-        switch value {
+    private func bindDefault(_ parameter: Int32, _ column: Int) {
+        holdsDefault[column] = true
+        switch defaults[column] {
         case .zero: sqlite3_bind_int64(statement.handle, parameter, 0)
         case .emptyText: sqlite3_bind_text(statement.handle, parameter, emptyText, 0, nil)
         case .null: sqlite3_bind_null(statement.handle, parameter)
@@ -200,13 +214,49 @@ final class RowInserter: RowEncoder {
         if parameter != 0 { bind(parameter, text: FieldValue.list(values.map { .real($0) }).json) }
     }
 
+    /// The default of a nullable column.
     func null() {
         let column = index
-        index += 1
-        guard column < parameters.count, parameters[column] != 0 else { return }
-        holdsDefault[column] = false
-        sqlite3_bind_null(statement.handle, parameters[column])
+        index &+= 1
+        guard column < parameters.count, parameters[column] > 0, !holdsDefault[column] else { return }
+        bindDefault(parameters[column], column)
     }
+}
+
+/// Finds the columns that rows need, before their partition is made.
+struct ColumnProbe: RowEncoder {
+    private let isNullable: [Bool]
+    private var index = 0
+    private(set) var isNeeded: [Bool]
+
+    init(columns: [ColumnSchema]) {
+        isNullable = columns.map(\.isNullable)
+        isNeeded = columns.map { _ in false }
+    }
+
+    mutating func look(at row: some TableRow) {
+        index = 0
+        row.encode(into: &self)
+    }
+
+    private mutating func next(isDefault: Bool) {
+        if index < isNeeded.count, !isDefault || isNullable[index] { isNeeded[index] = true }
+        index += 1
+    }
+
+    mutating func uint(_ value: UInt64) { next(isDefault: value == 0) }
+    mutating func int(_ value: Int64) { next(isDefault: value == 0) }
+    mutating func real(_ value: Double) { next(isDefault: value == 0) }
+    mutating func text(_ value: String) { next(isDefault: value.isEmpty) }
+    mutating func time(seconds: UInt64) { next(isDefault: false) }
+    mutating func time(micros: UInt64) { next(isDefault: micros == 0) }
+    mutating func ip4(_ value: UInt32) { next(isDefault: value == 0) }
+    mutating func ip6(_ value: IPAddress) { next(isDefault: value.isZero) }
+    mutating func mac(_ value: UInt64) { next(isDefault: value == 0) }
+    mutating func texts(_ values: [String]) { next(isDefault: values.isEmpty) }
+    mutating func uints(_ values: [UInt64]) { next(isDefault: values.isEmpty) }
+    mutating func reals(_ values: [Double]) { next(isDefault: values.isEmpty) }
+    mutating func null() { index += 1 }
 }
 
 /// A 64-bit key of the group-by columns of a row, in which roll-ups find the row to add to.

@@ -3,9 +3,10 @@ import Model
 /// How a table of the catalogue, or a roll-up of it, lies in SQLite: one base table per time span, named
 /// `<table>#<start>`, and a view over all of them that bears the catalogue's name.
 ///
-/// Base tables hold the default of a type as the number 0 or the empty string, which cost a byte of the record header
-/// each. Only three kinds of columns differ between base table and view: strings that may be numbers of the
-/// dictionary, IPv6 addresses (NULL for `::`) and lists (NULL for none). Source: ingester.md 8.7.
+/// A base table has only the columns that some row of it needed: most of the hundred and more columns hold nothing but
+/// their type's default on a given site, and the view says so in their place. A column that comes to be needed is added
+/// (which rewrites nothing). Strings may be numbers of the dictionary; an IPv6 address `::` and an empty list are NULL.
+/// Source: ingester.md 8.7.
 struct SQLiteTable: Sendable {
     let schema: TableSchema
     /// `network.1m`, or `network.1h` for a roll-up.
@@ -56,24 +57,32 @@ struct SQLiteTable: Sendable {
 
     var columnNames: [String] { kept.map { schema.columns[$0].name } }
 
-    func createPartition(_ partition: String) -> [String] {
-        let columns = kept.map { position -> String in
-            let column = schema.columns[position]
-            return "\(quoted(column.name)) \(SQLiteTable.type(of: column))"
-        }
+    /// - Parameter layout: positions of the columns in the schema, in the order of the base table.
+    func createPartition(_ partition: String, layout: [Int]) -> [String] {
         let key = rollupSeconds == nil ? [] : ["_key INTEGER PRIMARY KEY"]
-        let table = "CREATE TABLE \(quoted(partition)) (\((key + columns).joined(separator: ", ")))"
+        let columns = key + layout.map { definition(of: $0) }
+        let table = "CREATE TABLE \(quoted(partition)) (\(columns.joined(separator: ", ")))"
         guard rollupSeconds == nil else { return [table] }
         return [table, "CREATE INDEX \(quoted(partition + ".time")) ON \(quoted(partition)) (time)"]
     }
 
+    func addColumn(_ position: Int, to partition: String) -> String {
+        "ALTER TABLE \(quoted(partition)) ADD COLUMN \(definition(of: position))"
+    }
+
+    private func definition(of position: Int) -> String {
+        let column = schema.columns[position]
+        let value = column.isNullable ? nil : SQLiteTable.storedDefault(of: column)
+        return "\(quoted(column.name)) \(SQLiteTable.type(of: column))" + (value.map { " DEFAULT \($0)" } ?? "")
+    }
+
     /// `INSERT` with one parameter a column; a roll-up's first one is the key, and rows of one key are merged.
-    func insert(into partition: String) -> String {
-        let count = kept.count + (rollupSeconds == nil ? 0 : 1)
+    func insert(into partition: String, layout: [Int]) -> String {
+        let count = layout.count + (rollupSeconds == nil ? 0 : 1)
         let marks = Array(repeating: "?", count: count).joined(separator: ",")
         let insert = "INSERT INTO \(quoted(partition)) VALUES (\(marks))"
         guard rollupSeconds != nil else { return insert }
-        let merged = kept.compactMap { position -> String? in
+        let merged = layout.compactMap { position -> String? in
             let column = quoted(schema.columns[position].name)
             switch schema.columns[position].rollup {
             case .sum: return "\(column)=\(column)+excluded.\(column)"
@@ -81,15 +90,43 @@ struct SQLiteTable: Sendable {
             case .none, .groupBy, .dropped: return nil
             }
         }
-        return insert + " ON CONFLICT(_key) DO UPDATE SET " + merged.joined(separator: ",")
+        return insert + " ON CONFLICT(_key) DO "
+            + (merged.isEmpty ? "NOTHING" : "UPDATE SET " + merged.joined(separator: ","))
     }
 
     /// The view over partitions; without any it has the columns and no rows.
-    func createView(over starts: [UInt64]) -> String {
-        let columns = kept.map { SQLiteTable.expression(of: schema.columns[$0]) }.joined(separator: ", ")
-        let parts = starts.sorted().map { "SELECT \(columns) FROM \(quoted(partitionName(start: $0)))" }
+    func createView(over partitions: [(name: String, layout: [Int])]) -> String {
+        let parts = partitions.map { partition -> String in
+            let present = Set(partition.layout)
+            let columns = kept.map { position -> String in
+                let column = schema.columns[position]
+                return present.contains(position)
+                    ? SQLiteTable.expression(of: column)
+                    : "\(SQLiteTable.shownDefault(of: column)) AS \(quoted(column.name))"
+            }
+            return "SELECT \(columns.joined(separator: ", ")) FROM \(quoted(partition.name))"
+        }
         let empty = "SELECT " + columnNames.map { "NULL AS \(quoted($0))" }.joined(separator: ", ") + " WHERE 0"
         return "CREATE VIEW \(quoted(name)) AS " + (parts.isEmpty ? empty : parts.joined(separator: " UNION ALL "))
+    }
+
+    private static func storedDefault(of column: ColumnSchema) -> String? {
+        switch column.kind {
+        case .uint, .int, .seconds, .micros, .ip4, .mac, .real: "0"
+        case .text: "''"
+        case .ip6, .texts, .uints, .reals: nil
+        }
+    }
+
+    private static func shownDefault(of column: ColumnSchema) -> String {
+        if column.isNullable { return "NULL" }
+        switch column.kind {
+        case .uint, .int, .seconds, .micros, .ip4, .mac: return "0"
+        case .real: return "0.0"
+        case .text: return "''"
+        case .ip6: return "zeroblob(16)"
+        case .texts, .uints, .reals: return "'[]'"
+        }
     }
 
     private static func type(of column: ColumnSchema) -> String {

@@ -28,7 +28,10 @@ final class SQLiteWriter {
     private let commitStatement: SQLiteStatement
     /// Starts of the partitions of each table, ascending.
     private var partitions: [String: [UInt64]] = [:]
-    private var partitionsBefore: [String: [UInt64]]?
+    /// Columns of each partition, by its name, in its order.
+    private var layouts: [String: [Int]] = [:]
+    /// Both as they were when the transaction began to change them.
+    private var before: (partitions: [String: [UInt64]], layouts: [String: [Int]])?
     /// Tables whose view is to be made anew before the commit.
     private var staleViews: Set<String> = []
     /// Statements by partition; the few latest ones of each table stay.
@@ -77,6 +80,9 @@ final class SQLiteWriter {
         while try counted.step() { committedRows[counted.text(0)] = UInt64(clamping: counted.int(1)) }
         let known = try connection.prepare("SELECT name, start FROM partition ORDER BY start")
         while try known.step() { partitions[known.text(0), default: []].append(UInt64(clamping: known.int(1))) }
+        for table in Self.tables {
+            for start in partitions[table.name] ?? [] { try readLayout(of: table, start: start) }
+        }
     }
 
     /// Makes the file ready for this run: counts from zero again, and every table has its view.
@@ -90,21 +96,9 @@ final class SQLiteWriter {
                 ON CONFLICT(name) DO UPDATE SET value = value + excluded.value
             """)
         committedRows = [:]
-        let columns = Self.tables.flatMap { [$0.name] + $0.columnNames }.joined(separator: ",")
-        let print = Int64(bitPattern: TraceIDIndexer.hash(columns))
-        let known = try connection.number("SELECT value FROM store WHERE name = 'columns'")
-        if known != print {
-            // Views of another catalogue are replaced, partitions with other columns go.
-            for table in Self.tables {
-                try dropForeignPartitions(of: table)
-                try replaceView(of: table)
-            }
-            try connection.execute("INSERT OR REPLACE INTO store VALUES ('columns', \(print))")
-        }
+        for table in Self.tables { staleViews.insert(table.name) }
         try commit()
     }
-
-    var hasOpenTransaction: Bool { isOpen }
 
     func isCommitDue(rows: Int, ms: Int) -> Bool {
         isOpen && (openCount >= rows || monotonicNs() / 1_000_000 >= openedAtMs + UInt64(ms))
@@ -137,10 +131,13 @@ final class SQLiteWriter {
             let wanted = table.start(of: seconds)
             if wanted != start || inserter == nil {
                 start = wanted
-                inserter = try self.inserter(table, start: wanted)
+                inserter = try self.inserter(table, start: wanted, rows)
             }
             if seconds > newestSeconds { newestSeconds = seconds }
-            try inserter?.insert(row)
+            guard let first = inserter, try !first.insert(row) else { continue }
+            let grown = try add(first.missing, to: table, partition: first.partition)
+            inserter = grown
+            _ = try grown.insert(row)
         }
     }
 
@@ -149,7 +146,7 @@ final class SQLiteWriter {
         try beginStatement.run()
         isOpen = true
         openedAtMs = monotonicNs() / 1_000_000
-        partitionsBefore = nil
+        before = nil
     }
 
     func commit() throws {
@@ -170,7 +167,7 @@ final class SQLiteWriter {
         setLedger.reset()
         if sqlite3_get_autocommit(connection.handle) == 0 { try? connection.execute("ROLLBACK") }
         dictionary.rolledBack()
-        if let partitionsBefore { partitions = partitionsBefore }
+        if let before { (partitions, layouts) = before }
         inserters.removeAll()
         inserterOrder.removeAll()
         ended()
@@ -180,7 +177,7 @@ final class SQLiteWriter {
         isOpen = false
         openRows.removeAll(keepingCapacity: true)
         openCount = 0
-        partitionsBefore = nil
+        before = nil
         staleViews.removeAll()
     }
 
@@ -196,11 +193,17 @@ final class SQLiteWriter {
 
     // MARK: Partitions
 
-    private func inserter(_ table: SQLiteTable, start wanted: UInt64) throws -> RowInserter {
-        let start = try partition(table, start: wanted)
-        let name = table.partitionName(start: start)
+    private func inserter<Row: StoredRow>(_ table: SQLiteTable, start wanted: UInt64, _ rows: [Row]) throws
+        -> RowInserter
+    {
+        let start = try partition(table, start: wanted, rows)
+        return try inserter(table, partition: table.partitionName(start: start))
+    }
+
+    private func inserter(_ table: SQLiteTable, partition name: String) throws -> RowInserter {
         if let known = inserters[name] { return known }
-        let made = try RowInserter(table: table, partition: name, connection: connection, dictionary: dictionary)
+        let made = try RowInserter(
+            table: table, partition: name, layout: layouts[name] ?? [], connection: connection, dictionary: dictionary)
         inserters[name] = made
         inserterOrder.append(name)
         if inserterOrder.count > 64 { inserters[inserterOrder.removeFirst()] = nil }
@@ -209,39 +212,77 @@ final class SQLiteWriter {
 
     /// The partition of a start, made when it is missing. At the bound the nearest existing one takes the rows, so
     /// that a peer with a wild clock cannot fill the file with tables.
-    private func partition(_ table: SQLiteTable, start: UInt64) throws -> UInt64 {
+    private func partition<Row: StoredRow>(_ table: SQLiteTable, start: UInt64, _ rows: [Row]) throws -> UInt64 {
         let known = partitions[table.name] ?? []
         if known.last == start || known.contains(start) { return start }
         if known.count >= Self.maxPartitions {
             return known.min { distance($0, start) < distance($1, start) } ?? start
         }
-        if partitionsBefore == nil { partitionsBefore = partitions }
+        // Columns of the latest partition, and what the first rows need.
+        var probe = ColumnProbe(columns: table.schema.columns)
+        for row in rows.prefix(256) { probe.look(at: row) }
+        var needed = Set(known.last.flatMap { layouts[table.partitionName(start: $0)] } ?? [])
+        needed.insert(table.schema.timeIndex)
+        let layout = table.kept.filter { needed.contains($0) || probe.isNeeded[$0] }
+
+        remember()
         let name = table.partitionName(start: start)
-        for sql in table.createPartition(name) { try connection.execute(sql) }
+        for sql in table.createPartition(name, layout: layout) { try connection.execute(sql) }
         try connection.execute("INSERT INTO partition VALUES ('\(table.name)', \(start))")
         partitions[table.name] = (known + [start]).sorted()
+        layouts[name] = layout
         staleViews.insert(table.name)
         return start
+    }
+
+    /// Gives a partition columns that a row needs.
+    private func add(_ missing: [Int], to table: SQLiteTable, partition: String) throws -> RowInserter {
+        remember()
+        forget(inserter: partition)
+        for position in missing {
+            try connection.execute(table.addColumn(position, to: partition))
+            layouts[partition, default: []].append(position)
+        }
+        staleViews.insert(table.name)
+        return try inserter(table, partition: partition)
+    }
+
+    private func remember() {
+        if before == nil { before = (partitions, layouts) }
+    }
+
+    private func forget(inserter name: String) {
+        inserters[name] = nil
+        inserterOrder.removeAll { $0 == name }
     }
 
     private func distance(_ one: UInt64, _ other: UInt64) -> UInt64 { one > other ? one - other : other - one }
 
     private func replaceView(of table: SQLiteTable) throws {
+        let parts = (partitions[table.name] ?? []).map { start -> (name: String, layout: [Int]) in
+            let name = table.partitionName(start: start)
+            return (name, layouts[name] ?? [])
+        }
         try connection.execute("DROP VIEW IF EXISTS \(quoted(table.name))")
-        try connection.execute(table.createView(over: partitions[table.name] ?? []))
+        try connection.execute(table.createView(over: parts))
     }
 
-    private func dropForeignPartitions(of table: SQLiteTable) throws {
-        for start in partitions[table.name] ?? [] {
-            let partition = table.partitionName(start: start)
-            var have: [String] = []
-            let info = try connection.prepare("SELECT name FROM pragma_table_info('\(partition)')")
-            while try info.step() { have.append(info.text(0)) }
-            let wanted = (table.rollupSeconds == nil ? [] : ["_key"]) + table.columnNames
-            guard have != wanted else { continue }
-            logger.warning("partition of another catalogue is dropped", metadata: ["partition": "\(partition)"])
-            try drop(table, start: start)
+    /// A partition with columns that the catalogue does not have any more cannot take rows; it is dropped.
+    private func readLayout(of table: SQLiteTable, start: UInt64) throws {
+        let partition = table.partitionName(start: start)
+        let info = try connection.prepare("SELECT name FROM pragma_table_info('\(partition)')")
+        var layout: [Int] = []
+        while try info.step() {
+            let name = info.text(0)
+            if name == "_key", table.rollupSeconds != nil { continue }
+            guard let position = table.schema.index(of: name), table.kept.contains(position) else {
+                info.reset()
+                logger.warning("partition of another catalogue is dropped", metadata: ["partition": "\(partition)"])
+                return try drop(table, start: start)
+            }
+            layout.append(position)
         }
+        layouts[partition] = layout
     }
 
     // MARK: Retention
@@ -295,11 +336,11 @@ final class SQLiteWriter {
     private func drop(_ table: SQLiteTable, start: UInt64) throws {
         try open()
         logger.info("partition is dropped", metadata: ["table": "\(table.name)", "start": "\(start)"])
+        remember()
         let name = table.partitionName(start: start)
-        inserters[name] = nil
-        inserterOrder.removeAll { $0 == name }
-        if partitionsBefore == nil { partitionsBefore = partitions }
+        forget(inserter: name)
         partitions[table.name]?.removeAll { $0 == start }
+        layouts[name] = nil
         // The old view would name a table that is gone.
         try connection.execute("DROP VIEW IF EXISTS \(quoted(table.name))")
         staleViews.insert(table.name)
