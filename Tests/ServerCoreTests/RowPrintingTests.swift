@@ -104,6 +104,26 @@ import Testing
         #expect(field("end_time") == "2023-11-14T22:13:20.123456Z")
     }
 
+    @Test func numbersOfEveryLengthAreWritten() throws {
+        var value: UInt64 = 1
+        var values: [UInt64] = [0, .max, 1 << 63, UInt64(UInt32.max)]
+        for _ in 0..<20 {
+            values += [value, value &- 1, value &+ 1, value &* 9 &+ 7]
+            value = value &* 10
+        }
+        for number in 0...9999 { values.append(UInt64(number)) }
+        let printer = CSVRowPrinter(table: Catalogue.l4FlowLog)
+        let column = try #require(Catalogue.l4FlowLog.index(of: "flow_id"))
+        for value in values {
+            var flow = TaggedFlow()
+            flow.flowID = value
+            flow.src.l3EpcID = Int32(truncatingIfNeeded: value)
+            printer.append(L4FlowLogRow(flow, id: 1, teamID: 1, platform: PlatformData()))
+            let fields = printer.takeText().split(separator: ",", omittingEmptySubsequences: false)
+            #expect(fields[column] == "\(value)")
+        }
+    }
+
     @Test func tableLinesUpColumns() throws {
         let printer = TableRowPrinter(table: Catalogue.l4FlowLog)
         printer.appendHeader()

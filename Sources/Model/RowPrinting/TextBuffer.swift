@@ -120,7 +120,7 @@ extension TextBuffer {
 
     @inline(__always)
     private func put(pair: Int, at position: UnsafeMutablePointer<UInt8>) {
-        let tens = pair &* 103 &>> 10
+        let tens = (pair &* 103) >> 10
         position[0] = 48 &+ UInt8(truncatingIfNeeded: tens)
         position[1] = 48 &+ UInt8(truncatingIfNeeded: pair &- tens &* 10)
     }
