@@ -103,7 +103,7 @@ extension LiveEngine {
         case .named(let records, let columns):
             let order: (String, Bool) =
                 switch query.kind {
-                case .map: ("byte_rate", true)
+                case .map: (settings.isReplay ? "bytes" : "byte_rate", true)
                 case .interfaces: ("index", false)
                 case .processes: ("connections", true)
                 default: ("", false)

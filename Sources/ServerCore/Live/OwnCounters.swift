@@ -67,7 +67,8 @@ struct OwnReadings {
                     values: [
                         .text(counter.group), .text(counter.name), .real(rate.in), .real(rate.out),
                         .uint(counter.in), .uint(counter.out), .uint(counter.dropped), .real(rate.dropped),
-                        .uint(counter.pending), .uint(counter.capacity), .text(counter.note),
+                        .uint(counter.pending), .uint(counter.capacity > 1 << 40 ? 0 : counter.capacity),
+                        .text(counter.note),
                     ]))
         }
     }

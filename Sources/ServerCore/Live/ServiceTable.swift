@@ -156,10 +156,13 @@ struct ServiceTable {
             let age = reference > service.firstSecond ? reference - service.firstSecond : 1
             span = Double(min(window, max(1, age)))
         }
+        // The middle of a bucket may lie above all that is in it.
+        let longest = sum.rrtMax > 0 ? Double(sum.rrtMax) : .infinity
         return ServiceRow(
             id: service.id, key: service.key,
             name: service.processName.isEmpty ? service.domain : service.processName, sum: sum, total: service.total,
-            span: span, p50: latencies.percentile(0.5), p95: latencies.percentile(0.95), trend: trend)
+            span: span, p50: min(latencies.percentile(0.5), longest), p95: min(latencies.percentile(0.95), longest),
+            trend: trend)
     }
 }
 
@@ -187,7 +190,10 @@ struct ServiceRow: LiveRecord {
         return key.isIPv6 ? "[\(text)]:\(key.port)" : "\(text):\(key.port)"
     }
     var l7Name: String { (L7Protocol(rawValue: key.l7Protocol) ?? .unknown).displayName }
-    var title: String { name.isEmpty ? server : "\(name) \(server)" }
+    var title: String {
+        // The host of the requests often is the address itself.
+        name.isEmpty || name.hasPrefix(key.address.text(v6: key.isIPv6)) ? server : "\(name) \(server)"
+    }
 
     package func field(_ column: FilterColumn) -> FieldValue? {
         switch column.known {

@@ -78,7 +78,7 @@ enum OverviewView {
     private static func drawTotals(_ overview: Overview, row: Int, on surface: inout Surface) {
         let totals = overview.totals
         let parts: [(String, String)] = [
-            ("packets", Units.count(Double(totals.packets))), ("bytes", Units.bytes(Double(totals.bytes))),
+            ("packets", Units.count(Double(totals.packets))), ("", Units.bytes(Double(totals.bytes))),
             ("flows", Units.count(Double(totals.flows))), ("requests", Units.count(Double(totals.requests))),
             ("errors", Units.count(Double(totals.errors))),
             ("retransmitted", Units.count(Double(totals.retransmissions))),
@@ -91,7 +91,7 @@ enum OverviewView {
             guard column + length < surface.columns else { break }
             column += surface.put(
                 value, row: row, column: column, style: name == "errors" && totals.errors > 0 ? .bad : .strong)
-            column += surface.put(" \(name)  ", row: row, column: column, style: .dim)
+            column += surface.put(name.isEmpty ? "  " : " \(name)  ", row: row, column: column, style: .dim)
         }
     }
 

@@ -154,7 +154,9 @@ struct ListSpec: Sendable {
             ColumnSpec("FROM", "process_kname_0", 6, 16, priority: 10),
             ColumnSpec("TO", "process_kname_1", 6, 16, priority: 10),
             ColumnSpec("POINT", "observation_point", 5, 7, priority: 15),
-            .number("VLAN", "vlan", 4, priority: 16),
+            ColumnSpec(
+                "VLAN", "vlan", 4, 4, priority: 16, alignment: .right,
+                text: { $0.number("vlan") > 0 ? $0.text("vlan") : "" }),
             ColumnSpec("LAST SEEN", "end_time", 12, 12, priority: 17),
         ],
         empty: "No flows yet. They appear as soon as packets do.", ownSort: ("byte_rate", "bytes"),
@@ -261,7 +263,7 @@ struct ListSpec: Sendable {
             .number("RRT", "rrt_avg", 6, priority: 4, style: slow("rrt_avg")),
             .number("RTX", "retrans", 4, priority: 6, style: { $0.number("retrans") > 0 ? .warn : .plain }),
         ],
-        empty: "Nobody talks yet.", ownSort: ("byte_rate", "byte_rate"),
+        empty: "Nobody talks yet.", ownSort: ("byte_rate", "bytes"),
         help: [("rows", "flows summed by client address, server address and port, protocol")])
 
     private static let host = ListSpec(
@@ -281,16 +283,16 @@ struct ListSpec: Sendable {
         columns: [
             ColumnSpec("NAME", "name", 6, 16, priority: 1, style: always(.accent)),
             ColumnSpec(
-                "STATE", "state", 5, 8, priority: 2,
+                "STATE", "state", 7, 8, priority: 2,
                 style: { $0.text("state") == "up" ? .good : $0.text("state") == "down" ? .warn : .dim }),
-            ColumnSpec("ADDRESSES", "address", 14, 90, priority: 2),
-            ColumnSpec("MAC", "mac", 17, 17, priority: 5),
+            ColumnSpec("ADDRESSES", "address", 20, 90, priority: 2),
+            ColumnSpec("MAC", "mac", 17, 17, priority: 7),
             .number("MTU", "mtu", 5, priority: 6),
             .number("MBIT", "speed", 6, priority: 9),
             .number("RX/S", "rx_byte_rate", 8, priority: 1),
             .number("TX/S", "tx_byte_rate", 8, priority: 1),
-            .number("RXPKT/S", "rx_packet_rate", 7, priority: 4),
-            .number("TXPKT/S", "tx_packet_rate", 7, priority: 4),
+            .number("RXPK/S", "rx_packet_rate", 6, priority: 4),
+            .number("TXPK/S", "tx_packet_rate", 6, priority: 4),
             .number("RX", "rx_bytes", 6, priority: 7),
             .number("TX", "tx_bytes", 6, priority: 7),
             .number("RXDROP", "rx_dropped", 6, priority: 8, style: alarming("rx_dropped")),
@@ -318,17 +320,17 @@ struct ListSpec: Sendable {
     private static let own = ListSpec(
         kind: .own, title: "Self: what dftop itself does",
         columns: [
-            ColumnSpec("STAGE", "group", 7, 12, priority: 1, style: always(.accent)),
-            ColumnSpec("NAME", "name", 10, 30, priority: 1),
+            ColumnSpec("STAGE", "group", 8, 12, priority: 1, style: always(.accent)),
+            ColumnSpec("NAME", "name", 18, 30, priority: 1),
             .number("IN/S", "in_rate", 6, priority: 1),
             .number("OUT/S", "out_rate", 6, priority: 2),
             .number("IN", "in", 6, priority: 3),
-            .number("OUT", "out", 6, priority: 4),
+            .number("OUT", "out", 6, priority: 3),
             .number("DROPPED", "dropped", 7, priority: 1, style: alarming("dropped")),
             .number("DROP/S", "drop_rate", 6, priority: 5, style: alarming("drop_rate")),
             .number("WAITING", "pending", 7, priority: 2),
             .number("ROOM", "capacity", 6, priority: 2),
-            ColumnSpec("NOTE", "note", 10, 80, priority: 3, style: always(.dim)),
+            ColumnSpec("NOTE", "note", 24, 80, priority: 4, style: always(.dim)),
         ],
         empty: "The engine has not counted anything yet.", ownSort: ("", ""),
         help: [
