@@ -94,7 +94,10 @@ def kill_server():
         told = lost(server)
         # The second that was not flushed, and what was on its way while nobody listened.
         bound = RATE * (1 + (back - killed) + 1.5)
-        check(len(missing) <= bound, f"{len(missing)} of {len(sent)} requests are missing, at most {bound:.0f} may be; losses told: {told}")
+        near = sorted(at - killed for at in missing)
+        check(len(missing) <= bound, f"{len(missing)} of {len(sent)} requests are missing, at most {bound:.0f} may be, {told} are told as lost;\n"
+              f"they were asked from {near[:1]} to {near[-1:]} s around the kill, back after {back - killed:.2f} s: by half second "
+              f"{sorted(collections.Counter(int(n * 2) / 2 for n in near).items())}")
         if missing:
             check(max(missing) - min(missing) <= 2.5 + (back - killed) + 1, f"what is missing spreads over {max(missing) - min(missing):.1f} s")
             check(told > 0, f"{len(missing)} requests are missing and nothing is counted: {told}")

@@ -95,7 +95,7 @@ class Server:
                 last, since = now, time.monotonic()
             return now >= at_least and time.monotonic() - since > 2.5
 
-        wait_until(still, f"{table} of {self.name} no longer grows ({last} rows, wanted {at_least})", seconds=seconds, step=0.2)
+        wait_until(still, lambda: f"{table} of {self.name} no longer grows ({last} rows, wanted {at_least})", seconds=seconds, step=0.2)
         return last
 
     def agent(self, name, *arguments, seconds=60):

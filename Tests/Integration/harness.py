@@ -249,7 +249,7 @@ def wait_until(condition, what, seconds=15, step=0.05):
         if value:
             return value
         time.sleep(step)
-    raise Failed(f"waited {seconds} s in vain until {what}")
+    raise Failed(f"waited {seconds} s in vain until {what() if callable(what) else what}")
 
 
 def listens(port, netns=None, udp=False, address=""):

@@ -290,7 +290,8 @@ final class SQLiteWriter {
     /// Drops partitions that are too old, then the oldest ones until the file is within its bound; the newest one of
     /// each table always stays. Gives free pages back. Returns how many went. Source: ingester.md 8.2, 8.4.
     func retain(ttlHours: [String: Int], maxBytes: UInt64?, clock: SQLiteStore.Settings.Clock) throws -> Int {
-        let now = clock == .wall ? wallClockNs() / 1_000_000_000 : newestSeconds
+        // Never beyond the newest row: a capture of last year that an agent replays is not old at once.
+        let now = clock == .wall ? min(wallClockNs() / 1_000_000_000, newestSeconds) : newestSeconds
         var dropped = 0
         for table in Self.tables {
             let keptSeconds = UInt64(ttlHours[table.name] ?? table.ttlHours) * 3600
