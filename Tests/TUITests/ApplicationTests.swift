@@ -159,7 +159,7 @@ import Testing
         Self.press([.char(">")], &app)
         #expect(app[.flows].sort == "ip_1")
         let header = app.render().text(row: 2)
-        guard let place = header.range(of: "RTT") else {
+        guard let place = header.firstRange(of: "RTT") else {
             Issue.record("no RTT column")
             return
         }

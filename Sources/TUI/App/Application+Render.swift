@@ -5,7 +5,7 @@ import Model
 extension Application {
     func render() -> Surface {
         var surface = Surface(rows: rows, columns: columns)
-        guard rows >= 5, columns >= 20 else {
+        guard rows >= 8, columns >= 30 else {
             surface.put("too small: \(columns)x\(rows)", row: 0, column: 0, style: .warn)
             return surface
         }
@@ -301,7 +301,7 @@ extension Application {
         let row = max(1, (rows - height) / 2)
         let column = max(0, (columns - width) / 2)
         surface.frame(row: row, column: column, height: height, width: width, title: title)
-        let visible = height - 2
+        let visible = max(0, height - 2)
         let top = min(max(0, selected - visible + 1), max(0, items.count - visible))
         for line in 0..<visible where line + top < items.count {
             let isSelected = line + top == selected

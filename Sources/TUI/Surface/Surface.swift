@@ -82,7 +82,8 @@ struct Surface: Equatable, Sendable {
 
     mutating func fill(row: Int, column: Int = 0, width: Int = .max, style: Style, scalar: Unicode.Scalar = " ") {
         guard row >= 0, row < rows, column < columns, width > 0 else { return }
-        for next in max(0, column)..<min(columns, column + min(width, columns)) {
+        let end = min(columns, column + min(width, columns))
+        for next in max(0, column)..<max(0, column, end) {
             set(scalar, row: row, column: next, style: style)
         }
     }
@@ -95,7 +96,7 @@ struct Surface: Equatable, Sendable {
 
     /// A box with a title; the inside is blank.
     mutating func frame(row: Int, column: Int, height: Int, width: Int, title: String) {
-        guard height >= 2, width >= 2 else { return }
+        guard height >= 2, width >= 5 else { return }
         for line in row..<(row + height) { fill(row: line, column: column, width: width, style: .plain) }
         for line in [row, row + height - 1] {
             fill(row: line, column: column + 1, width: width - 2, style: .frame, scalar: "─")

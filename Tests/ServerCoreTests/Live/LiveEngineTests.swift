@@ -189,7 +189,7 @@ import Testing
 
     @Test func showsRequestsAndTheirService() throws {
         let engine = makeEngine()
-        engine.observe(secondFlows: [Self.flow(7, second: Self.start, requests: 100, errors: 5, rrt: 90)])
+        engine.observe(secondFlows: [Self.flow(7, second: Self.start, requests: 100, errors: 5, rrt: 100_000)])
         engine.send(
             l7Logs: (1...100).map {
                 Self.request(7, path: "/item/\($0)", code: $0 > 95 ? 503 : 200, us: $0 * 1000, second: Self.start)
