@@ -35,6 +35,8 @@ struct ServerOptions: ParsableArguments {
         var settings = Receiver.Settings()
         settings.address = bind
         settings.port = port
+        // Fresh screens, and little that a crash can take.
+        settings.batchAgeMs = 250
         return settings
     }
 }
