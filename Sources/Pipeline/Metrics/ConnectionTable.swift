@@ -31,12 +31,12 @@ struct ConnectionTable: ~Copyable {
     ///   - sum: connections that began in the slot; `living`: those that began minus those that ended.
     ///   - isKnown: whether the slot counted connections for this key at all.
     mutating func update(
-        _ key: QuadrupleKey, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
+        _ flow: UnsafePointer<MiniFlow>, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
         nowSeconds: UInt32
     ) -> UInt32 {
-        let found = positions.find(hash) { key.equals(entries[$0].pointee.key) }
+        let found = positions.find(hash) { QuadrupleKey(flow).equals(entries[$0].pointee.key) }
         guard let found else {
-            if isKnown, living > 0 { insert(key, hash, living, timeSeconds, nowSeconds) }
+            if isKnown, living > 0 { insert(QuadrupleKey(flow), hash, living, timeSeconds, nowSeconds) }
             return UInt32(max(sum, 1))
         }
         let entry = entries[found]
