@@ -1,3 +1,5 @@
+import CLinux
+
 /// Connections that were still living when their window slot was flushed, by quadruple; what the next slot starts from.
 ///
 /// The slots themselves hold only what they add, so nothing moves from slot to slot: an entry is read and written when
@@ -23,8 +25,15 @@ struct ConnectionTable: ~Copyable {
 
     var count: Int { entries.count }
 
+    /// Asks ahead for what `update` will read: some keys before it the table's slot, some later the entry.
     @inline(__always)
-    func home(of hash: UInt64) -> UnsafeRawPointer { positions.home(of: hash) }
+    func prefetchHome(_ hash: UInt64) { dft_prefetch(positions.home(of: hash)) }
+
+    @inline(__always)
+    func prefetchEntry(_ hash: UInt64) {
+        let position = positions.likelyPosition(hash)
+        if position >= 0 { dft_prefetch(entries[position]) }
+    }
 
     /// Applies one slot's changes to a key. Returns the concurrent connections of that slot, at least 1.
     /// - Parameters:

@@ -1,4 +1,3 @@
-import CLinux
 package import Model
 
 /// Takes what a generator flushes, slot by slot, in the order in which quadruples first appeared.
@@ -237,8 +236,9 @@ package struct QuadrupleGenerator: ~Copyable {
         guard count > 0 else { return }
         let hasLoads = settings.npmMetricsConcurrent
         for position in 0..<count {
-            if hasLoads, position + 8 < count {
-                dft_prefetch(connections.home(of: slot.pointee.entries[position + 8].pointee.hash))
+            if hasLoads, position + 16 < count {
+                connections.prefetchHome(slot.pointee.entries[position + 16].pointee.hash)
+                connections.prefetchEntry(slot.pointee.entries[position + 8].pointee.hash)
             }
             let entry = slot.pointee.entries[position]
             finish(entry, endSeconds)
