@@ -1,3 +1,5 @@
+import CLinux
+
 /// Connections that were still living when their window slot was flushed, by quadruple; what the next slot starts from.
 ///
 /// The slots themselves hold only what they add, so nothing moves from slot to slot: an entry is read and written when
@@ -23,20 +25,27 @@ struct ConnectionTable: ~Copyable {
 
     var count: Int { entries.count }
 
+    /// Asks ahead for what `update` will read: some keys before it the table's slot, some later the entry.
     @inline(__always)
-    func home(of hash: UInt64) -> UnsafeRawPointer { positions.home(of: hash) }
+    func prefetchHome(_ hash: UInt64) { dft_prefetch(positions.home(of: hash)) }
+
+    @inline(__always)
+    func prefetchEntry(_ hash: UInt64) {
+        let position = positions.likelyPosition(hash)
+        if position >= 0 { dft_prefetch(entries[position]) }
+    }
 
     /// Applies one slot's changes to a key. Returns the concurrent connections of that slot, at least 1.
     /// - Parameters:
     ///   - sum: connections that began in the slot; `living`: those that began minus those that ended.
     ///   - isKnown: whether the slot counted connections for this key at all.
     mutating func update(
-        _ key: QuadrupleKey, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
+        _ flow: UnsafePointer<MiniFlow>, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
         nowSeconds: UInt32
     ) -> UInt32 {
-        let found = positions.find(hash) { key.equals(entries[$0].pointee.key) }
+        let found = positions.find(hash) { QuadrupleKey(flow).equals(entries[$0].pointee.key) }
         guard let found else {
-            if isKnown, living > 0 { insert(key, hash, living, timeSeconds, nowSeconds) }
+            if isKnown, living > 0 { insert(QuadrupleKey(flow), hash, living, timeSeconds, nowSeconds) }
             return UInt32(max(sum, 1))
         }
         let entry = entries[found]

@@ -66,7 +66,7 @@ struct DocumentStash: ~Copyable {
     @inline(never)
     private mutating func addBatch(_ position: Int) {
         var batch = spare.popLast() ?? []
-        batch.reserveCapacity(min(Self.batchSize, max(lastLength - position, 64)))
+        batch.reserveCapacity(position > 0 ? Self.batchSize : min(Self.batchSize, max(lastLength * 5 / 4, 64)))
         batches.append(batch)
     }
 

@@ -6,6 +6,8 @@ import Model
 /// lie in parts of their own. Source: agent-flow.md 13.3, 13.4.
 package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
     package internal(set) var flow: MiniFlow
+    /// Of the quadruple.
+    var hash: UInt64
     var byteTx: UInt64
     var byteRx: UInt64
     var l3ByteTx: UInt64
@@ -39,10 +41,13 @@ package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
 
     /// Writes every field of a new entry.
     @inline(__always)
-    static func initialize(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ flow: UnsafePointer<TaggedFlow>) {
+    static func initialize(
+        _ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ flow: UnsafePointer<TaggedFlow>, hash: UInt64
+    ) {
         entry.initialize(
             to: FlowMeterWithFlow(
-                flow: MiniFlow(flow), byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0, l4ByteRx: 0,
+                flow: MiniFlow(flow), hash: hash, byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0,
+                l4ByteRx: 0,
                 packetTx: 0, packetRx: 0, newFlow: 0, closedFlow: 0, syn: 0, synAck: 0, load: 0, flowCount: 0,
                 timeSeconds: 0, connectionSum: 0, connectionLiving: 0, performance: none, anomaly: none, l7: none,
                 directionScore: 0, hasConnections: false, isActiveSrc: false, isActiveDst: false))

@@ -148,7 +148,7 @@ struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
     init() { blocks = .allocate(capacity: 64) }
 
     deinit {
-        for index in 0..<blockCount { blocks[index].deallocate() }
+        for index in 0..<blockCount { UnsafeMutableRawPointer(blocks[index]).deallocate() }
         blocks.deallocate()
     }
 
@@ -193,7 +193,7 @@ struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
         let kept = (capacity + Self.blockSize - 1) >> Self.blockShift
         while blockCount > max(kept, 1) {
             blockCount -= 1
-            blocks[blockCount].deallocate()
+            UnsafeMutableRawPointer(blocks[blockCount]).deallocate()
         }
     }
 
@@ -206,7 +206,10 @@ struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
             blocks = wider
             blockRoom *= 2
         }
-        blocks[blockCount] = .allocate(capacity: Self.blockSize)
+        // On cache lines, so that entries of whole lines touch no others.
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: MemoryLayout<Entry>.stride << Self.blockShift, alignment: 64)
+        blocks[blockCount] = block.bindMemory(to: Entry.self, capacity: Self.blockSize)
         blockCount += 1
     }
 }

@@ -1,4 +1,3 @@
-import CLinux
 package import Model
 
 /// Takes what a generator flushes, slot by slot, in the order in which quadruples first appeared.
@@ -124,10 +123,8 @@ package struct QuadrupleGenerator: ~Copyable {
                 return
             }
             entry = slot.pointee.entries.append()
-            FlowMeterWithFlow.initialize(entry, flow)
-            slot.pointee.positions.insert(hash, position: position) {
-                QuadrupleKey(slot.pointee.entries[$0].pointer(to: \.flow).unsafelyUnwrapped).hash
-            }
+            FlowMeterWithFlow.initialize(entry, flow, hash: hash)
+            slot.pointee.positions.insert(hash, position: position) { slot.pointee.entries[$0].pointee.hash }
         }
         entry.pointee.timeSeconds = time
         addCounters(flow, entry, slot)
@@ -239,9 +236,9 @@ package struct QuadrupleGenerator: ~Copyable {
         guard count > 0 else { return }
         let hasLoads = settings.npmMetricsConcurrent
         for position in 0..<count {
-            if hasLoads, position + 8 < count {
-                let ahead = slot.pointee.entries[position + 8].pointer(to: \.flow).unsafelyUnwrapped
-                dft_prefetch(connections.home(of: QuadrupleKey(ahead).hash))
+            if hasLoads, position + 16 < count {
+                connections.prefetchHome(slot.pointee.entries[position + 16].pointee.hash)
+                connections.prefetchEntry(slot.pointee.entries[position + 8].pointee.hash)
             }
             let entry = slot.pointee.entries[position]
             finish(entry, endSeconds)
@@ -272,9 +269,9 @@ package struct QuadrupleGenerator: ~Copyable {
         guard entry.pointee.flow.signalSource != Raw.ebpf else { return }
         let proto = entry.pointee.flow.proto
         if settings.npmMetricsConcurrent, proto == Raw.tcp || proto == Raw.udp {
-            let key = QuadrupleKey(entry.pointer(to: \.flow).unsafelyUnwrapped)
             let load = connections.update(
-                key, hash: key.hash, sum: entry.pointee.connectionSum, living: entry.pointee.connectionLiving,
+                entry.pointer(to: \.flow).unsafelyUnwrapped, hash: entry.pointee.hash, sum: entry.pointee.connectionSum,
+                living: entry.pointee.connectionLiving,
                 isKnown: entry.pointee.hasConnections, timeSeconds: entry.pointee.timeSeconds, nowSeconds: endSeconds)
             entry.pointee.load = load
             let closed = entry.pointee.closedFlow
