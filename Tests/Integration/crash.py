@@ -152,13 +152,13 @@ def full_disk():
     if not os.access(generator, os.X_OK):
         raise Skip("trafficgen is not built")
     capture = harness.WORK / "for-full-disk.pcap"
-    must(generator, "requests", capture, "--requests", "30000")
+    must(generator, "requests", capture, "--requests", "150000")
     small = harness.WORK / "for-after.pcap"
     must(generator, "requests", small, "--requests", "200", "--seed", "9", "--kind", "redis")
     space = Space()
     folder = harness.WORK / "small-disk"
     folder.mkdir()
-    if run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder).returncode != 0:
+    if run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder).returncode != 0:
         raise Skip("no mount here")
     try:
         server = Server(space, "full-disk", folder=folder / "data")
@@ -169,7 +169,7 @@ def full_disk():
         told = server.status()
         check("no space" in (json.dumps(told) + server.program.err).lower() or "disk" in (json.dumps(told) + server.program.err).lower(),
               f"neither status nor standard error names the disk: {told}\n{server.program.err[-1000:]}")
-        must("mount", "-o", "remount,size=200m", folder)
+        must("mount", "-o", "remount,size=400m", folder)
         time.sleep(3)
         server.agent("agent after the full disk", "-r", small)
         wait_until(lambda: server.count("flow_log.l7_flow_log") >= kept + 200, "rows are stored again", seconds=40, step=0.5)

@@ -116,6 +116,8 @@ def printed(name, value):
     if isinstance(value, int):
         if name.startswith(("ip4", "tunnel_tx_ip4", "tunnel_rx_ip4", "nat_real_ip4")):
             return str(ipaddress.IPv4Address(value))
+        if name in ("mac_0", "mac_1"):
+            return ":".join(f"{value >> shift & 255:02x}" for shift in range(40, -1, -8))
         if name == "time":
             value *= 1_000_000
         if name in ("time", "start_time", "end_time"):

@@ -17,7 +17,6 @@ final class LogDecoder<Record: WireDecodable, Row: StoredRow> {
     private var reservoir: Reservoir<Row>?
     private var cache: [Row] = []
     private var random = SystemRandomNumberGenerator()
-    private var lastTickSeconds: UInt64 = 0
 
     /// - Parameter capacity: rows a bucket may keep; nil switches the throttle off.
     init(
@@ -65,14 +64,14 @@ final class LogDecoder<Record: WireDecodable, Row: StoredRow> {
             $0[keyPath: counters].records += UInt64(records.count)
             $0[keyPath: counters].dropped += dropped
         }
-        if now != lastTickSeconds { tick(now) }
+        // At once, unless the bucket is on its way to overflow: a row that waits here is not counted by the store yet.
+        tick(now)
     }
 
     /// Hands on what need not wait any longer; called at least once a second.
     func tick() { tick(wallSeconds()) }
 
     private func tick(_ now: UInt64) {
-        lastTickSeconds = now
         if let full = reservoir?.turn(nowSeconds: now) { emitChunks(full) }
         if let early = reservoir?.takeEarly(nowSeconds: now) { emitChunks(early) }
         emitCache()
