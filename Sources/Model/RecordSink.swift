@@ -10,6 +10,8 @@ package protocol RecordSink: AnyObject, Sendable {
     func send(flowLogs: [TaggedFlow])
     /// Joined sessions and unpaired messages after the throttle.
     func send(l7Logs: [L7FlowLog])
+    /// Whether documents are to be made at all; asked once, when the stages are set up.
+    var wantsDocuments: Bool { get }
     /// Whether `observe(secondFlows:)` is to be called at all.
     var wantsSecondFlows: Bool { get }
     /// Per-second flow records as they leave the flow table; for live screens and `--interval 1s`. Most sinks ignore them.
@@ -19,6 +21,7 @@ package protocol RecordSink: AnyObject, Sendable {
 }
 
 extension RecordSink {
+    package var wantsDocuments: Bool { true }
     package var wantsSecondFlows: Bool { false }
     package func observe(secondFlows: [TaggedFlow]) {}
     package func flush() {}

@@ -34,6 +34,7 @@ import Testing
         }
 
         func send(l7Logs: [L7FlowLog]) {}
+        var wantsSecondFlows: Bool { true }
         func observe(secondFlows: [TaggedFlow]) { packets.withLock { $0.seen += secondFlows.count } }
     }
 

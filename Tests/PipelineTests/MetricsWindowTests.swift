@@ -98,6 +98,24 @@ import Testing
         #expect(replay([Flows.tcp(at: baseSeconds)]) { $0.metrics.isEnabled = false }.documents.isEmpty)
     }
 
+    private final class LogsOnlySink: RecordSink, @unchecked Sendable {
+        private(set) var logs = 0
+        private(set) var documents = 0
+        var wantsDocuments: Bool { false }
+        func send(documents: [Document]) { self.documents += documents.count }
+        func send(flowLogs: [TaggedFlow]) { logs += flowLogs.count }
+        func send(l7Logs: [L7FlowLog]) {}
+    }
+
+    @Test func documentsAreMadeOnlyForSinksThatWantThem() {
+        let sink = LogsOnlySink()
+        let stage = MetricsStage(sink: sink)
+        stage.handle(flows: [Flows.tcp(at: baseSeconds)])
+        stage.finish()
+        #expect(sink.documents == 0)
+        #expect(sink.logs == 1)
+    }
+
     @Test func delaysOfTheDefaults() {
         let delays = MetricsDelays()
         #expect(delays.secondGenerator == 9)

@@ -7,6 +7,7 @@ package import Model
 package final class MetricsStage {
     package let settings: MetricsSettings
     private let sink: any RecordSink
+    private let makesDocuments: Bool
     private var metering: FlowMetering
     private var secondCollector: Collector
     private var minuteCollector: Collector
@@ -19,6 +20,7 @@ package final class MetricsStage {
     package init(settings: MetricsSettings = MetricsSettings(), sink: any RecordSink) {
         self.settings = settings
         self.sink = sink
+        makesDocuments = settings.metrics.isEnabled && sink.wantsDocuments
         let delays = settings.delays
         metering = FlowMetering(settings)
         secondCollector = Collector(
@@ -34,10 +36,10 @@ package final class MetricsStage {
         aggregator = FlowAggr(settings: settings.flowLog, delays: delays)
     }
 
-    /// A batch of second records; the sink sees them first.
+    /// A batch of second records; a sink that wants them sees them first.
     package func handle(flows: [TaggedFlow]) {
         guard !flows.isEmpty else { return }
-        sink.observe(secondFlows: flows)
+        if sink.wantsSecondFlows { sink.observe(secondFlows: flows) }
         flows.withUnsafeBufferPointer { handle(buffer: $0) }
     }
 
@@ -48,14 +50,14 @@ package final class MetricsStage {
         for first in stride(from: 0, to: flows.count, by: FlowMetering.groupSize) {
             let count = min(FlowMetering.groupSize, flows.count - first)
             let group = UnsafeBufferPointer(start: base + first, count: count)
-            if settings.metrics.isEnabled { metering.handle(group, second: &secondCollector, minute: &minuteCollector) }
+            if makesDocuments { metering.handle(group, second: &secondCollector, minute: &minuteCollector) }
             aggregator.handle(group)
         }
         deliver(partialLogs: false)
     }
 
     package func handle(l7Stats: [L7Stats]) {
-        guard settings.metrics.isEnabled else { return }
+        guard makesDocuments else { return }
         for stats in l7Stats { handle(l7Stats: stats) }
         deliver(partialLogs: false)
     }
@@ -68,7 +70,7 @@ package final class MetricsStage {
     /// Packet time in a replay, the clock otherwise; about once a second. Hands on what is complete.
     package func tick(nowNs: UInt64) {
         let seconds = UInt32(truncatingIfNeeded: nowNs / 1_000_000_000)
-        if settings.metrics.isEnabled {
+        if makesDocuments {
             metering.tick(seconds: seconds, second: &secondCollector, minute: &minuteCollector)
             if settings.metrics.secondMetrics { secondApp.tick(seconds: seconds, into: &secondAppCollector) }
             minuteApp.tick(seconds: seconds, into: &minuteAppCollector)
@@ -83,7 +85,7 @@ package final class MetricsStage {
 
     /// Flushes every window to the sink, in order of the stages. The stage may be used again only for later times.
     package func finish() {
-        if settings.metrics.isEnabled {
+        if makesDocuments {
             metering.flushAll(second: &secondCollector, minute: &minuteCollector)
             if settings.metrics.secondMetrics { secondApp.flushAll(into: &secondAppCollector) }
             minuteApp.flushAll(into: &minuteAppCollector)

@@ -146,9 +146,9 @@ package final class MetricsThreads: Sendable {
         var metering = FlowMetering(settings)
         var second = QuadrupleBatcher(secondMeters)
         var minute = QuadrupleBatcher(minuteMeters)
-        let isEnabled = settings.metrics.isEnabled
+        let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
         drain(flows) { batch in
-            sink.observe(secondFlows: batch)
+            if sink.wantsSecondFlows { sink.observe(secondFlows: batch) }
             aggregated.put([batch])
             guard isEnabled else { return }
             batch.withUnsafeBufferPointer { metering.handle($0, second: &second, minute: &minute) }
@@ -180,7 +180,7 @@ package final class MetricsThreads: Sendable {
         var minute = L7QuadrupleGenerator.perMinute(settings.delays, settings.metrics)
         var secondBatch = AppMeterBatcher(secondApps)
         var minuteBatch = AppMeterBatcher(minuteApps)
-        let isEnabled = settings.metrics.isEnabled
+        let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
         let hasSecond = settings.metrics.secondMetrics
         drain(l7Stats) { batch in
             guard isEnabled else { return }

@@ -7,6 +7,7 @@ final class FanOutSink: RecordSink {
 
     init(_ sinks: [any RecordSink]) { self.sinks = sinks }
 
+    var wantsDocuments: Bool { sinks.contains { $0.wantsDocuments } }
     var wantsSecondFlows: Bool { sinks.contains { $0.wantsSecondFlows } }
     func send(documents: [Document]) { for sink in sinks { sink.send(documents: documents) } }
     func send(flowLogs: [TaggedFlow]) { for sink in sinks { sink.send(flowLogs: flowLogs) } }

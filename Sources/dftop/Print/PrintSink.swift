@@ -39,6 +39,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
     /// `errno` of a write to stdout that failed.
     var writeError: Int32 { lock.withLock { budget.writeError } }
     var isSatisfied: Bool { lock.withLock { budget.isSpent } }
+    var wantsDocuments: Bool { options.kind == .metrics }
     var wantsSecondFlows: Bool { options.kind == .flows && options.perSecond == true }
 
     // MARK: - RecordSink
