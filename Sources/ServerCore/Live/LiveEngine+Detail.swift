@@ -16,6 +16,8 @@ extension LiveEngine {
                 return request.map { self.request($0, state) }
             case .services(let services):
                 return services.first { $0.id == id }.map { service($0, state) }
+            case .map(let edges):
+                return edges.first { $0.id == id }.map { edge($0, state) }
             case .named(let records, let columns):
                 return records.first { $0.id == id }.map { record in
                     let fields = columns.map { Detail.Field($0, record.field(FilterColumn($0)) ?? .null) }
@@ -127,6 +129,17 @@ extension LiveEngine {
         }
         detail.sections.removeAll { $0.fields.isEmpty }
         return detail
+    }
+
+    private func edge(_ edge: MapEdge, _ state: borrowing State) -> Detail {
+        let text = { (column: KnownColumn) -> String in
+            if case .text(let text)? = edge.field(FilterColumn(column)) { return text }
+            return ""
+        }
+        let port = edge.field(FilterColumn(.serverPort))?.number ?? 0
+        return Detail(
+            title: "\(text(.ip0)) -> \(LiveEngine.end(text(.ip1), UInt16(port), isIPv6: text(.ip1).contains(":")))",
+            sections: [LiveEngine.section("Sum of its flows", edge, MapEdge.columns)])
     }
 
     private func service(_ row: ServiceRow, _ state: borrowing State) -> Detail {

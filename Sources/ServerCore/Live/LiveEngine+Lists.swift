@@ -78,7 +78,7 @@ extension LiveEngine {
             return .services(state.services.rows(reference: reference(state), wholeCapture: settings.isReplay))
         case .map:
             state.flows.refreshRates(reference: reference(state), isReplay: settings.isReplay)
-            return .named(MapRows.rows(state.flows.flows), columns: MapRows.columns)
+            return .map(MapEdge.edges(of: state.flows.flows))
         case .host: return .named(state.platform.host, columns: PlatformRows.hostColumns)
         case .interfaces: return .named(state.platform.interfaces, columns: PlatformRows.interfaceColumns)
         case .processes: return .named(state.platform.processes, columns: PlatformRows.processColumns)
@@ -100,10 +100,13 @@ extension LiveEngine {
                 query, filter, services, columns: ServiceRow.columns.map(\.rawValue) + [ServiceRow.trendColumn],
                 order: ("l7_request", true)
             ) { .list($0.trend.map { .uint(UInt64($0)) }) }
+        case .map(let edges):
+            return page(
+                query, filter, edges, columns: MapEdge.columns.map(\.rawValue),
+                order: (settings.isReplay ? "bytes" : "byte_rate", true))
         case .named(let records, let columns):
             let order: (String, Bool) =
                 switch query.kind {
-                case .map: (settings.isReplay ? "bytes" : "byte_rate", true)
                 case .interfaces: ("index", false)
                 case .processes: ("connections", true)
                 default: ("", false)

@@ -6,6 +6,7 @@ struct Snapshots {
         case flows([LiveFlow])
         case requests([LiveRequest])
         case services([ServiceRow])
+        case map([MapEdge])
         case named([NamedRecord], columns: [String])
     }
 

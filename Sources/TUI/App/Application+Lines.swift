@@ -27,6 +27,7 @@ extension Application {
             return setFilter(input.before, input.kind)
         case .enter:
             guard input.error == nil else {
+                input.insists = true
                 overlay = .filter(input)
                 return []
             }
@@ -61,6 +62,7 @@ extension Application {
     /// The list follows every keystroke; a text that is no filter yet leaves it as it is and says why.
     private mutating func changed(_ input: inout FilterInput) -> [Effect] {
         let text = input.line.text
+        input.insists = false
         var effects: [Effect] = []
         do throws(FilterError) {
             _ = try Filter(text)

@@ -227,7 +227,7 @@ extension Application {
             for place in layout.placed {
                 let column = spec.columns[place.column + state.shift]
                 surface.put(
-                    column.text(reader), row: row, column: place.start, width: place.width,
+                    column.text(reader, width: place.width), row: row, column: place.start, width: place.width,
                     style: isSelected ? .selected : column.style(reader), alignment: column.alignment)
             }
         }
@@ -317,7 +317,8 @@ extension Application {
         let row = rows - 1
         input.line.draw(prompt: "filter: ", row: row, on: &surface)
         surface.fill(row: row - 1, style: .plain)
-        if let error = input.error {
+        // While a word grows into one of the candidates, these help more than the complaint.
+        if let error = input.error, input.insists || input.completion?.candidates.isEmpty != false {
             // The caret stands under the place where it fits, else the sentence says where.
             surface.put("✗ \(error.why); \(error.mend)", row: row - 1, column: 0, width: columns, style: .error)
             let place = 8 + error.position
@@ -325,6 +326,9 @@ extension Application {
                 surface.restyle(row: row, column: place, width: min(error.length, columns - place), style: .error)
             }
             return
+        }
+        if let error = input.error, 8 + error.position < columns {
+            surface.restyle(row: row, column: 8 + error.position, width: error.length, style: .error)
         }
         var column = 0
         for (index, candidate) in (input.completion?.candidates ?? []).enumerated() {

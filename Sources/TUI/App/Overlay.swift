@@ -28,6 +28,8 @@ struct FilterInput: Sendable {
     /// Put back by Escape.
     let before: String
     var error: FilterError?
+    /// Enter was pressed although it is wrong: now say why.
+    var insists = false
     /// Place in the history; nil = the line itself.
     var past: Int?
     /// Values of the key under the cursor, as the engine knows them.

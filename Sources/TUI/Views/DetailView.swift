@@ -108,6 +108,22 @@ enum DetailView {
         return shown + String(repeating: " ", count: max(0, width - TextWidth.width(of: shown)))
     }
 
+    /// A sentence in rows of at most `width` cells, broken between words.
+    static func wrappedWords(_ text: String, width: Int) -> [String] {
+        var rows = [""]
+        for word in text.split(separator: " ") {
+            let last = rows[rows.count - 1]
+            if last.isEmpty {
+                rows[rows.count - 1] = String(word)
+            } else if TextWidth.width(of: last) + 1 + TextWidth.width(of: String(word)) <= width {
+                rows[rows.count - 1] += " " + word
+            } else {
+                rows.append(String(word))
+            }
+        }
+        return rows
+    }
+
     /// Cuts a long value into rows of at most `width` cells; at most 200 rows.
     static func wrapped(_ text: String, width: Int) -> [String] {
         guard TextWidth.width(of: text) > width else { return [text] }

@@ -10,7 +10,7 @@ extension Application {
             lines.append(DetailView.Line(text: title, style: .header))
             for (key, text) in rows {
                 let name = key + String(repeating: " ", count: max(1, 18 - key.count))
-                for (index, part) in DetailView.wrapped(text, width: max(20, columns - 22)).enumerated() {
+                for (index, part) in DetailView.wrappedWords(text, width: max(20, columns - 22)).enumerated() {
                     let head = index == 0 ? name : String(repeating: " ", count: name.count)
                     lines.append(DetailView.Line(text: "  " + head + part, nameWidth: 2 + name.count))
                 }

@@ -36,10 +36,30 @@ struct ColumnSpec: Sendable {
     let priority: Int
     let text: @Sendable (RowReader) -> String
     let style: @Sendable (RowReader) -> Style
+    /// What to show where the text does not fit; nil: its beginning.
+    let narrow: Narrowing?
+
+    enum Narrowing: Sendable {
+        /// The address without its port.
+        case address(String)
+        /// The end of the text, for it tells more than the beginning.
+        case tail
+    }
+
+    /// The text in at most `width` cells.
+    func text(_ row: RowReader, width: Int) -> String {
+        let full = text(row)
+        guard let narrow, TextWidth.width(of: full) > width else { return full }
+        switch narrow {
+        case .address(let column): return row.text(column)
+        case .tail: return "…" + String(full.suffix(max(0, width - 1)))
+        }
+    }
 
     init(
         _ title: String, _ sort: String, _ minWidth: Int, _ maxWidth: Int, priority: Int,
         alignment: Surface.Alignment = .left, style: @escaping @Sendable (RowReader) -> Style = { _ in .plain },
+        narrow: Narrowing? = nil,
         text: (@Sendable (RowReader) -> String)? = nil
     ) {
         self.title = title
@@ -49,6 +69,7 @@ struct ColumnSpec: Sendable {
         self.priority = priority
         self.alignment = alignment
         self.style = style
+        self.narrow = narrow
         self.text = text ?? { $0.text(sort) }
     }
 
@@ -119,8 +140,9 @@ struct ListSpec: Sendable {
     private static let flows = ListSpec(
         kind: .flows, title: "Flows",
         columns: [
-            ColumnSpec("CLIENT", "ip_0", 15, 47, priority: 1, text: end("ip_0", "client_port")),
-            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, text: end("ip_1", "server_port")),
+            ColumnSpec(
+                "CLIENT", "ip_0", 15, 47, priority: 1, narrow: .address("ip_0"), text: end("ip_0", "client_port")),
+            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, narrow: .tail, text: end("ip_1", "server_port")),
             ColumnSpec("PROTO", "l7_protocol", 5, 9, priority: 1, style: always(.accent), text: protocolText),
             .number("RATE", "byte_rate", 7, priority: 2),
             .number("PKT/S", "packet_rate", 5, priority: 8),
@@ -137,7 +159,7 @@ struct ListSpec: Sendable {
             .number("RTX", "retrans", 3, priority: 5, style: { $0.number("retrans") > 0 ? .warn : .plain }),
             .number("ZWIN", "zero_win", 4, priority: 14),
             ColumnSpec(
-                "STATE", "state", 6, 22, priority: 3,
+                "STATE", "state", 7, 22, priority: 3,
                 style: { row in
                     switch Int(row.number("close_type")) {
                     case 0, 5: row.text("state") == "open" ? .good : .dim
@@ -148,7 +170,13 @@ struct ListSpec: Sendable {
                 text: { row in
                     let closing = Int(row.number("close_type"))
                     guard row.text("state") == "closed", closing != 1 else { return row.text("state") }
-                    return row.text("close_type")
+                    switch closing {
+                    case 2: return "RST srv"
+                    case 9: return "RST cli"
+                    case 8: return "half s"
+                    case 11: return "half c"
+                    default: return row.text("close_type")
+                    }
                 }),
             .number("AGE", "duration", 6, priority: 8),
             ColumnSpec("FROM", "process_kname_0", 6, 16, priority: 10),
@@ -172,19 +200,20 @@ struct ListSpec: Sendable {
         kind: .requests, title: "L7 requests",
         columns: [
             ColumnSpec("TIME", "time", 12, 12, priority: 2, style: always(.dim)),
-            ColumnSpec("CLIENT", "ip_0", 11, 47, priority: 7, text: end("ip_0", "client_port")),
-            ColumnSpec("SERVER", "ip_1", 11, 47, priority: 3, text: end("ip_1", "server_port")),
+            ColumnSpec(
+                "CLIENT", "ip_0", 11, 47, priority: 8, narrow: .address("ip_0"), text: end("ip_0", "client_port")),
+            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 3, narrow: .tail, text: end("ip_1", "server_port")),
             ColumnSpec("PROTO", "l7_protocol", 5, 9, priority: 1, style: always(.accent)),
             ColumnSpec("METHOD", "request_type", 6, 14, priority: 1),
-            ColumnSpec("HOST", "request_domain", 8, 32, priority: 6),
+            ColumnSpec("HOST", "request_domain", 12, 32, priority: 7),
             ColumnSpec(
-                "RESOURCE", "request_resource", 12, 160, priority: 1,
+                "RESOURCE", "request_resource", 20, 160, priority: 1,
                 text: { row in
                     let resource = row.text("request_resource")
                     return resource.isEmpty ? row.text("request_domain") : resource
                 }),
             ColumnSpec(
-                "STATUS", "response_status", 6, 12, priority: 1,
+                "STATUS", "response_status", 7, 12, priority: 1,
                 style: { row in
                     switch Int(row.number("response_status")) {
                     case 0: .good
@@ -218,7 +247,7 @@ struct ListSpec: Sendable {
         kind: .services, title: "Metrics: rate, errors, duration of each service",
         columns: [
             ColumnSpec("SERVICE", "service", 8, 40, priority: 3),
-            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, text: end("ip_1", "server_port")),
+            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, narrow: .tail, text: end("ip_1", "server_port")),
             ColumnSpec("PROTO", "l7_protocol", 5, 9, priority: 1, style: always(.accent)),
             .number("REQ/S", "request_rate", 6, priority: 1),
             ColumnSpec(
@@ -251,7 +280,7 @@ struct ListSpec: Sendable {
         columns: [
             ColumnSpec("CLIENT", "ip_0", 12, 39, priority: 1),
             ColumnSpec("FROM", "process_kname_0", 6, 16, priority: 7),
-            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, text: end("ip_1", "server_port")),
+            ColumnSpec("SERVER", "ip_1", 15, 47, priority: 1, narrow: .tail, text: end("ip_1", "server_port")),
             ColumnSpec("TO", "process_kname_1", 6, 16, priority: 7),
             ColumnSpec("PROTO", "l7_protocol", 5, 9, priority: 1, style: always(.accent), text: protocolText),
             .number("FLOWS", "flows", 5, priority: 2),
