@@ -32,6 +32,7 @@ struct MapEdge: LiveRecord {
     static func edges(of flows: [LiveFlow]) -> [MapEdge] {
         var places: [Key: Int] = [:]
         var edges: [MapEdge] = []
+        places.reserveCapacity(flows.count / 2)
         for flow in flows {
             let key = Key(
                 client: flow.key.ipSrc, server: flow.key.ipDst, port: flow.key.portDst, proto: flow.key.proto,

@@ -44,6 +44,8 @@ struct ColumnSpec: Sendable {
         case address(String)
         /// The end of the text, for it tells more than the beginning.
         case tail
+        /// The newest of a line of blocks.
+        case newest
     }
 
     /// The text in at most `width` cells.
@@ -52,6 +54,7 @@ struct ColumnSpec: Sendable {
         guard let narrow, TextWidth.width(of: full) > width else { return full }
         switch narrow {
         case .address(let column): return row.text(column)
+        case .newest: return String(full.suffix(max(0, width)))
         case .tail: return "…" + String(full.suffix(max(0, width - 1)))
         }
     }
@@ -251,7 +254,7 @@ struct ListSpec: Sendable {
             ColumnSpec("PROTO", "l7_protocol", 5, 9, priority: 1, style: always(.accent)),
             .number("REQ/S", "request_rate", 6, priority: 1),
             ColumnSpec(
-                "REQUESTS", "request_rate", 10, 30, priority: 5, style: always(.chartRequests),
+                "REQUESTS", "request_rate", 10, 30, priority: 5, style: always(.chartRequests), narrow: .newest,
                 text: { row in
                     guard case .list(let values) = row["request_trend"] else { return "" }
                     return BrailleChart.sparkline(values.map { $0.number ?? 0 }, width: 30)
@@ -259,7 +262,7 @@ struct ListSpec: Sendable {
             .number("TOTAL", "l7_request", 6, priority: 4),
             .number("ERR%", "error_ratio", 5, priority: 1, style: alarming("l7_error")),
             .number(
-                "4XX", "l7_client_error", 4, priority: 7, style: { $0.number("l7_client_error") > 0 ? .warn : .plain }),
+                "4XX", "l7_client_error", 4, priority: 5, style: { $0.number("l7_client_error") > 0 ? .warn : .plain }),
             .number("5XX", "l7_server_error", 4, priority: 6, style: alarming("l7_server_error")),
             .number("TMO", "l7_timeout", 4, priority: 6, style: alarming("l7_timeout")),
             .number("AVG", "rrt_avg", 6, priority: 2, style: slow("rrt_avg")),
