@@ -32,10 +32,11 @@ class Screen:
         quoted = " ".join("'" + str(word).replace("'", "'\\''") + "'" for word in command)
         enter = f"ip netns exec {netns} " if netns else ""
         # The shell stays behind, so that what the program leaves on the screen can be read.
-        shell = f"{enter}{quoted} 2>{self.errors}; echo $? >{self.end}; exec cat"
+        # tmux names its own TERM in every pane, so the wanted one is set behind it.
+        names = {"TERM": "tmux-256color", "LC_ALL": "C.UTF-8", **(environment or {})}
+        settings = "env " + " ".join(f"{name}={value}" for name, value in names.items()) + " "
+        shell = f"{enter}{settings}{quoted} 2>{self.errors}; echo $? >{self.end}; exec cat"
         arguments = ["tmux", "-L", self.socket, "-f", "/dev/null", "-u", "new-session", "-d", "-x", columns, "-y", rows]
-        for name, value in {"TERM": "tmux-256color", "LC_ALL": "C.UTF-8", **(environment or {})}.items():
-            arguments += ["-e", f"{name}={value}"]
         must(*arguments, shell)
         self.tmux("set-option", "-g", "status", "off")
         self.tmux("resize-window", "-x", columns, "-y", rows)
