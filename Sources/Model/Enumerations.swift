@@ -1,27 +1,27 @@
 /// Numbers and names that appear on the wire and in tables. Source: agent-flow.md 2, agent-l7.md 2, ingester.md 9.
 
-package enum PacketDirection: UInt8, Sendable, BitwiseCopyable {
+public enum PacketDirection: UInt8, Sendable, BitwiseCopyable {
     case clientToServer = 0
     case serverToClient = 1
 
-    @inlinable package var reversed: PacketDirection { self == .clientToServer ? .serverToClient : .clientToServer }
+    @inlinable public var reversed: PacketDirection { self == .clientToServer ? .serverToClient : .clientToServer }
 }
 
-package enum L4Protocol: UInt8, Sendable, BitwiseCopyable {
+public enum L4Protocol: UInt8, Sendable, BitwiseCopyable {
     case unknown = 0
     case tcp = 1
     case udp = 2
     case icmp = 3
 }
 
-package enum SignalSource: UInt8, Sendable, BitwiseCopyable {
+public enum SignalSource: UInt8, Sendable, BitwiseCopyable {
     case packet = 0
     case xflow = 1
     case ebpf = 3
     case otel = 4
 }
 
-package enum TunnelType: UInt8, Sendable, BitwiseCopyable {
+public enum TunnelType: UInt8, Sendable, BitwiseCopyable {
     case none = 0
     case vxlan = 1
     case ipip = 2
@@ -33,11 +33,11 @@ package enum TunnelType: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Capture network type ("tap type").
-package enum CaptureNetworkType {
-    package static let cloud: UInt16 = 3
+public enum CaptureNetworkType {
+    @inlinable public static var cloud: UInt16 { 3 }
 }
 
-package enum AgentType: UInt8, Sendable, BitwiseCopyable {
+public enum AgentType: UInt8, Sendable, BitwiseCopyable {
     case unknown = 0
     case process = 1
     case vm = 2
@@ -51,33 +51,33 @@ package enum AgentType: UInt8, Sendable, BitwiseCopyable {
     case hyperVNetwork = 11
     case k8sSidecar = 12
 
-    package var isPod: Bool { self == .hostPod || self == .vmPod || self == .k8sSidecar }
-    package var isWorkload: Bool { self == .publicCloud || self == .physicalMachine }
-    package var isHyperV: Bool { self == .hyperVCompute || self == .hyperVNetwork }
+    public var isPod: Bool { self == .hostPod || self == .vmPod || self == .k8sSidecar }
+    public var isWorkload: Bool { self == .publicCloud || self == .physicalMachine }
+    public var isHyperV: Bool { self == .hyperVCompute || self == .hyperVNetwork }
 }
 
 /// TCP flag bits.
-package enum TCPFlags {
-    package static let fin: UInt8 = 1
-    package static let syn: UInt8 = 2
-    package static let rst: UInt8 = 4
-    package static let psh: UInt8 = 8
-    package static let ack: UInt8 = 16
-    package static let urg: UInt8 = 32
-    package static let mask: UInt8 = 0x3f
-    package static let synAck: UInt8 = 0x12
+public enum TCPFlags {
+    @inlinable public static var fin: UInt8 { 1 }
+    @inlinable public static var syn: UInt8 { 2 }
+    @inlinable public static var rst: UInt8 { 4 }
+    @inlinable public static var psh: UInt8 { 8 }
+    @inlinable public static var ack: UInt8 { 16 }
+    @inlinable public static var urg: UInt8 { 32 }
+    @inlinable public static var mask: UInt8 { 0x3f }
+    @inlinable public static var synAck: UInt8 { 0x12 }
 }
 
 /// IP protocol numbers.
-package enum IPProtocol {
-    package static let icmp: UInt8 = 1
-    package static let ipv4: UInt8 = 4
-    package static let tcp: UInt8 = 6
-    package static let udp: UInt8 = 17
-    package static let ipv6: UInt8 = 41
-    package static let icmpv6: UInt8 = 58
+public enum IPProtocol {
+    @inlinable public static var icmp: UInt8 { 1 }
+    @inlinable public static var ipv4: UInt8 { 4 }
+    @inlinable public static var tcp: UInt8 { 6 }
+    @inlinable public static var udp: UInt8 { 17 }
+    @inlinable public static var ipv6: UInt8 { 41 }
+    @inlinable public static var icmpv6: UInt8 { 58 }
 
-    package static func name(_ number: UInt8) -> String {
+    public static func name(_ number: UInt8) -> String {
         switch number {
         case 1: "ICMP"
         case 2: "IGMP"
@@ -96,16 +96,16 @@ package enum IPProtocol {
     }
 }
 
-package enum EtherType {
-    package static let ipv4: UInt16 = 0x0800
-    package static let arp: UInt16 = 0x0806
-    package static let dot1q: UInt16 = 0x8100
-    package static let ipv6: UInt16 = 0x86dd
-    package static let qinq: UInt16 = 0x88a8
+public enum EtherType {
+    @inlinable public static var ipv4: UInt16 { 0x0800 }
+    @inlinable public static var arp: UInt16 { 0x0806 }
+    @inlinable public static var dot1q: UInt16 { 0x8100 }
+    @inlinable public static var ipv6: UInt16 { 0x86dd }
+    @inlinable public static var qinq: UInt16 { 0x88a8 }
 }
 
 /// Why a flow record was written. Source: agent-flow.md 10.3.
-package enum CloseType: UInt8, Sendable, BitwiseCopyable {
+public enum CloseType: UInt8, Sendable, BitwiseCopyable {
     case unknown = 0
     case finish = 1
     case tcpServerRst = 2
@@ -124,7 +124,7 @@ package enum CloseType: UInt8, Sendable, BitwiseCopyable {
     case tcpFinClientRst = 20
 
     /// Readable twin of the `close_type` column.
-    package var text: String {
+    public var text: String {
         switch self {
         case .unknown: "unknown"
         case .finish: "finish"
@@ -147,7 +147,7 @@ package enum CloseType: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Observation point of a record, and the direction of one end: low 3 bits role, high 5 bits place.
-package enum TapSide: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum TapSide: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case rest = 0
     case client = 1
     case server = 2
@@ -167,7 +167,7 @@ package enum TapSide: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case serverApp = 50
 
     /// The `observation_point` column.
-    package var text: String {
+    public var text: String {
         switch self {
         case .rest: "rest"
         case .client: "c"
@@ -190,7 +190,7 @@ package enum TapSide: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     }
 
     /// Client and server exchanged at the same place; rest, local and app are fixed points.
-    package var reversed: TapSide {
+    public var reversed: TapSide {
         switch self {
         case .rest, .local, .app: self
         default: TapSide(rawValue: rawValue ^ 3) ?? self
@@ -198,7 +198,7 @@ package enum TapSide: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     }
 }
 
-package enum L7ResponseStatus: UInt8, Sendable, BitwiseCopyable {
+public enum L7ResponseStatus: UInt8, Sendable, BitwiseCopyable {
     case ok = 0
     case timeout = 2
     case serverError = 3
@@ -206,7 +206,7 @@ package enum L7ResponseStatus: UInt8, Sendable, BitwiseCopyable {
     case unknown = 5
     case parseFailed = 6
 
-    package var text: String {
+    public var text: String {
         switch self {
         case .ok: "ok"
         case .timeout: "timeout"
@@ -218,13 +218,13 @@ package enum L7ResponseStatus: UInt8, Sendable, BitwiseCopyable {
     }
 }
 
-package enum LogMessageType: UInt8, Sendable, BitwiseCopyable {
+public enum LogMessageType: UInt8, Sendable, BitwiseCopyable {
     case request = 0
     case response = 1
     case session = 2
     case other = 3
 
-    package var text: String {
+    public var text: String {
         switch self {
         case .request: "request"
         case .response: "response"
@@ -235,7 +235,7 @@ package enum LogMessageType: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Application protocols; the raw value is that of the wire and of all tables.
-package enum L7Protocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum L7Protocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case unknown = 0
     case http1 = 20
     case http2 = 21
@@ -271,7 +271,7 @@ package enum L7Protocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case custom = 127
 
     /// Name shown in tables and screens (`l7_protocol_str`, `biz_protocol`).
-    package var displayName: String {
+    public var displayName: String {
         switch self {
         case .unknown: "N/A"
         case .http1: "HTTP"
@@ -310,7 +310,7 @@ package enum L7Protocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     }
 
     /// By display or parser name in any case; `http1`, `http/1` and `https` mean HTTP/1.
-    package static func named(_ name: some StringProtocol) -> L7Protocol? {
+    public static func named(_ name: some StringProtocol) -> L7Protocol? {
         let wanted = name.lowercased()
         switch wanted {
         case "http1", "http/1", "http_1", "https": return .http1
@@ -325,7 +325,7 @@ package enum L7Protocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     }
 
     /// Protocols that carry a session id of their own. Source: agent-l7.md 2.4.
-    package var hasSessionID: Bool {
+    public var hasSessionID: Bool {
         switch self {
         case .dns, .fastCGI, .http2, .tls, .kafka, .dubbo, .sofaRPC, .someIp, .ping, .triple, .custom: true
         default: false

@@ -3,57 +3,57 @@
 /// An IPv4 address sits in the low 32 bits with everything else zero; which family is meant is known by context
 /// (`isIPv6` of the record that holds it), because `::a.b.c.d` would look the same.
 @frozen
-package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
-    package var high: UInt64
-    package var low: UInt64
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
+    public var high: UInt64
+    public var low: UInt64
 
     @inlinable @inline(__always)
-    package init() {
+    public init() {
         high = 0
         low = 0
     }
 
     @inlinable @inline(__always)
-    package init(high: UInt64, low: UInt64) {
+    public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     @inlinable @inline(__always)
-    package static func == (left: IPAddress, right: IPAddress) -> Bool {
+    public static func == (left: IPAddress, right: IPAddress) -> Bool {
         left.low == right.low && left.high == right.high
     }
 
     /// - Parameter v4: numeric value, 10.1.2.3 = 0x0A010203.
     @inlinable @inline(__always)
-    package init(v4: UInt32) {
+    public init(v4: UInt32) {
         self.init(high: 0, low: UInt64(v4))
     }
 
     /// The IPv4 value; the last four octets of an IPv6 address.
-    @inlinable @inline(__always) package var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
+    @inlinable @inline(__always) public var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
 
-    @inlinable @inline(__always) package var isZero: Bool { high | low == 0 }
+    @inlinable @inline(__always) public var isZero: Bool { high | low == 0 }
 
     /// The four 32-bit words xor-ed: the address itself for IPv4.
-    @inlinable @inline(__always) package var folded: UInt32 {
+    @inlinable @inline(__always) public var folded: UInt32 {
         let both = high ^ low
         return UInt32(truncatingIfNeeded: both) ^ UInt32(truncatingIfNeeded: both >> 32)
     }
 
     /// `::ffff:a.b.c.d` of an IPv4 value.
-    @inlinable package static func mapped(_ v4: UInt32) -> IPAddress {
+    @inlinable public static func mapped(_ v4: UInt32) -> IPAddress {
         IPAddress(high: 0, low: 0xffff_0000_0000 | UInt64(v4))
     }
 
-    @inlinable package var isMapped: Bool { high == 0 && low >> 32 == 0xffff }
+    @inlinable public var isMapped: Bool { high == 0 && low >> 32 == 0xffff }
 
-    package func isLoopback(v6: Bool) -> Bool { v6 ? (high == 0 && low == 1) : v4 >> 24 == 127 }
-    package func isMulticast(v6: Bool) -> Bool { v6 ? high >> 56 == 0xff : v4 >> 28 == 0xe }
-    package func isLinkLocal(v6: Bool) -> Bool { v6 ? high >> 54 == 0xfe80 >> 6 : v4 >> 16 == 0xa9fe }
+    public func isLoopback(v6: Bool) -> Bool { v6 ? (high == 0 && low == 1) : v4 >> 24 == 127 }
+    public func isMulticast(v6: Bool) -> Bool { v6 ? high >> 56 == 0xff : v4 >> 28 == 0xe }
+    public func isLinkLocal(v6: Bool) -> Bool { v6 ? high >> 54 == 0xfe80 >> 6 : v4 >> 16 == 0xa9fe }
 
     /// Sixteen octets in network order.
-    package var octets: [UInt8] {
+    public var octets: [UInt8] {
         var out = [UInt8]()
         out.reserveCapacity(16)
         for word in [high, low] {
@@ -65,7 +65,7 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     }
 
     /// Four octets in network order.
-    package var octets4: [UInt8] {
+    public var octets4: [UInt8] {
         [
             UInt8(truncatingIfNeeded: low >> 24), UInt8(truncatingIfNeeded: low >> 16),
             UInt8(truncatingIfNeeded: low >> 8), UInt8(truncatingIfNeeded: low),
@@ -73,7 +73,7 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     }
 
     /// From sixteen octets in network order; nil for another count.
-    package init?(octets: some Collection<UInt8>) {
+    public init?(octets: some Collection<UInt8>) {
         guard octets.count == 16 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
         for (index, octet) in octets.enumerated() {
@@ -83,11 +83,11 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     }
 
     /// Dotted quad, or RFC 5952 text with the longest run of zero groups shortened.
-    package func text(v6: Bool) -> String {
+    public func text(v6: Bool) -> String {
         v6 ? text6 : IPAddress.text4(v4)
     }
 
-    package static func text4(_ value: UInt32) -> String {
+    public static func text4(_ value: UInt32) -> String {
         "\(value >> 24).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255)"
     }
 
@@ -116,12 +116,12 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     }
 
     /// Parses either family. Returns the address and whether it is IPv6.
-    package static func parse(_ text: some StringProtocol) -> (address: IPAddress, isIPv6: Bool)? {
+    public static func parse(_ text: some StringProtocol) -> (address: IPAddress, isIPv6: Bool)? {
         if let v4 = parse4(text) { return (IPAddress(v4: v4), false) }
         return parse6(text).map { ($0, true) }
     }
 
-    package static func parse4(_ text: some StringProtocol) -> UInt32? {
+    public static func parse4(_ text: some StringProtocol) -> UInt32? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 4 else { return nil }
         var value: UInt32 = 0
@@ -174,7 +174,7 @@ package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// `00:16:3e:00:00:01` of a 48-bit number.
-package func macText(_ mac: UInt64) -> String {
+public func macText(_ mac: UInt64) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var out = [UInt8]()
     out.reserveCapacity(17)

@@ -9,7 +9,7 @@ extension TaggedFlow {
     /// What the wire leaves out is left out here too, so that both ways give the same row: of a captured IPv6 end it
     /// keeps 32 bits, and only of an IPv4-mapped one or one in `::/96`; the address of an IPv4 flow is zero when one
     /// of its real ends is IPv6.
-    package func asSent() -> TaggedFlow {
+    public func asSent() -> TaggedFlow {
         var sent = self
         sent.src.realIP = IPAddress(v4: isIPv6 ? key.ipSrc.v4IfEmbedded : key.ipSrc.v4)
         sent.dst.realIP = IPAddress(v4: isIPv6 ? key.ipDst.v4IfEmbedded : key.ipDst.v4)
@@ -26,5 +26,5 @@ extension TaggedFlow {
 
 extension IPAddress {
     /// The last 32 bits of an address in `::/96` or `::ffff:0:0/96`, else 0.
-    @inlinable package var v4IfEmbedded: UInt32 { high == 0 && (low >> 32 == 0 || isMapped) ? v4 : 0 }
+    @inlinable public var v4IfEmbedded: UInt32 { high == 0 && (low >> 32 == 0 || isMapped) ? v4 : 0 }
 }

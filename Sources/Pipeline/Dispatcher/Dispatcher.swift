@@ -54,31 +54,33 @@ package struct Dispatcher: ~Copyable {
     }
 
     /// Accounts one frame. `bytes` are borrowed for the call.
-    /// - Returns: the packet as it was parsed; nil when it was dropped before the flow table.
+    /// - Parameter packet: holds the packet as it was parsed; any value before the call.
+    /// - Returns: false when it was dropped before the flow table.
     @inline(__always)
-    @discardableResult
-    package mutating func handle(_ frame: borrowing CaptureFrame, _ bytes: UnsafeRawBufferPointer) -> MetaPacket? {
+    package mutating func handle(
+        _ frame: borrowing CaptureFrame, _ bytes: UnsafeRawBufferPointer, into packet: inout MetaPacket
+    ) -> Bool {
         counters.rx &+= 1
         counters.rxBytes &+= UInt64(frame.wire)
         guard let link = frame.link == 1 ? .ethernet : LinkType(fileNumber: frame.link) else {
             counters.unknownLinks &+= 1
-            return nil
+            return false
         }
         let span = RawSpan(_unsafeBytes: bytes)
-        var packet = MetaPacket()
+        packet = MetaPacket()
         packet.timeNs = frame.timeNs
         guard PacketParser.parse(span, link: link, originalLength: isLive ? frame.captured : 0, into: &packet) else {
             counters.invalidPackets &+= 1
-            return nil
+            return false
         }
         if isLive {
-            guard place(&packet, interface: Int(frame.interface)) else { return nil }
+            guard place(&packet, interface: Int(frame.interface)) else { return false }
         } else {
             packet.l2End0 = true
             packet.l2End1 = true
         }
         flowMap.inject(&packet, frame: span)
-        return packet
+        return true
     }
 
     /// Observation facts of the interface, and time that does not step back on it.

@@ -6,6 +6,8 @@ final class InlineStages {
     private static let messageBatch = 512
 
     private var dispatcher: Dispatcher
+    /// The packet in work, kept here so that it is not copied.
+    private var packet = MetaPacket()
     private var metrics: MetricsStage
     private var sessions: SessionAggregator
     private let sink: any RecordSink
@@ -24,9 +26,9 @@ final class InlineStages {
     }
 
     func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
-        let packet = dispatcher.handle(frame, bytes)
+        let isKept = dispatcher.handle(frame, bytes, into: &packet)
         if frame.timeNs > newestNs { newestNs = frame.timeNs }
-        if let observer, let packet { observer.observe(packet: packet, frame: frame) }
+        if let observer, isKept { observer.observe(packet: packet, frame: frame) }
         if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= InlineStages.messageBatch
             || frame.timeNs >= tickNs
         {

@@ -8,6 +8,8 @@ final class LiveStages {
     private static let batch = 512
 
     private var dispatcher: Dispatcher
+    /// The packet in work, kept here so that it is not copied.
+    private var packet = MetaPacket()
     private let sink: any RecordSink
     private let messages: OverwriteQueue<L7Message>
     private let metrics: MetricsThreads
@@ -70,8 +72,8 @@ final class LiveStages {
 
     @inline(__always)
     func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
-        let packet = dispatcher.handle(frame, bytes)
-        if let observer, let packet { observer.observe(packet: packet, frame: frame) }
+        let isKept = dispatcher.handle(frame, bytes, into: &packet)
+        if let observer, isKept { observer.observe(packet: packet, frame: frame) }
         if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= LiveStages.batch {
             drain(observer: observer)
         }

@@ -78,39 +78,47 @@ extension FlowMap {
     /// Gives a parsed message the identity of its flow, and the metrics their counters. Source: agent-l7.md 6.6, 7.
     private mutating func complete(_ position: Int, _ node: UnsafeMutablePointer<FlowNode>) {
         let isIPv6 = node.pointee.ethType == EtherType.ipv6
+        let agentID = settings.agentID
         withUnsafeMutablePointer(to: &l7.output.messages[position]) { message in
-            message.pointee.log.directionScore = node.pointee.directionScore
-            message.pointee.log.base.flowID = node.pointee.flowID
-            message.pointee.log.base.tapPort = node.pointee.tapPort
-            message.pointee.log.base.agentID = settings.agentID
-            message.pointee.log.base.tapType = node.pointee.tapType
-            message.pointee.log.base.tapSide = node.pointee.tapSide.rawValue
-            message.pointee.log.base.ipSrc =
-                node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-            message.pointee.log.base.ipDst =
-                node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
-            message.pointee.log.base.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
-            message.pointee.log.base.portDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
-            message.pointee.log.base.isIPv6 = isIPv6
-            message.pointee.log.base.l3EpcIDSrc = node.pointee.src.epc
-            message.pointee.log.base.l3EpcIDDst = node.pointee.dst.epc
-            message.pointee.log.base.proto = node.pointee.proto
+            message.pointee.change { log in
+                log.directionScore = node.pointee.directionScore
+                log.base.flowID = node.pointee.flowID
+                log.base.tapPort = node.pointee.tapPort
+                log.base.agentID = agentID
+                log.base.tapType = node.pointee.tapType
+                log.base.tapSide = node.pointee.tapSide.rawValue
+                log.base.ipSrc = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
+                log.base.ipDst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
+                log.base.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
+                log.base.portDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
+                log.base.isIPv6 = isIPv6
+                log.base.l3EpcIDSrc = node.pointee.src.epc
+                log.base.l3EpcIDDst = node.pointee.dst.epc
+                log.base.proto = node.pointee.proto
+            }
             message.pointee.swapSidesIfReversed()
         }
         guard l7.output.messages[position].hasStats else { return }
-        var stats = l7Stats(node, closing: nil)
-        stats.timeSeconds = UInt32(truncatingIfNeeded: l7.output.messages[position].log.base.endTimeNs / 1_000_000_000)
-        stats.stats = l7.output.messages[position].stats
-        stats.isReversed = l7.output.messages[position].isReversed
-        stats.l7Protocol = l7.output.messages[position].l7Protocol.rawValue
-        stats.setEndpoint(l7.output.messages[position].endpoint)
-        l7.stats.append(stats)
+        l7.stats.append(L7Stats())
+        let last = l7.stats.count &- 1
+        withUnsafeMutablePointer(to: &l7.stats[last]) { stats in
+            FlowMap.fill(&stats.pointee, node, closing: nil, agentID: agentID)
+            withUnsafePointer(to: &l7.output.messages[position]) { message in
+                stats.pointee.timeSeconds = UInt32(
+                    truncatingIfNeeded: message.pointee.log.base.endTimeNs / 1_000_000_000)
+                stats.pointee.stats = message.pointee.stats
+                stats.pointee.isReversed = message.pointee.isReversed
+                stats.pointee.l7Protocol = message.pointee.l7Protocol.rawValue
+                stats.pointee.setEndpoint(message.pointee.log.endpoint)
+            }
+        }
     }
 
     /// Two entries a record, forward and reversed, which close the L7 metrics of an ended flow. Source: agent-flow.md 8.6.
     mutating func emitL7Stats(_ node: UnsafeMutablePointer<FlowNode>, closing: CloseType?) {
         guard node.pointee.l7Protocol != 0, l7.isEnabled, closing != nil else { return }
-        var stats = l7Stats(node, closing: closing)
+        var stats = L7Stats()
+        FlowMap.fill(&stats, node, closing: closing, agentID: settings.agentID)
         stats.timeSeconds = UInt32(truncatingIfNeeded: startSeconds)
         stats.stats.errTimeout = node.pointee.l7Perf.errTimeout
         l7.stats.append(stats)
@@ -131,40 +139,38 @@ extension FlowMap {
         node.pointee.l7 = -1
     }
 
-    private func l7Stats(_ node: UnsafeMutablePointer<FlowNode>, closing: CloseType?) -> L7Stats {
-        var stats = L7Stats()
+    private static func fill(
+        _ stats: inout L7Stats, _ node: UnsafeMutablePointer<FlowNode>, closing: CloseType?, agentID: UInt16
+    ) {
         stats.flowID = node.pointee.flowID
         stats.l7Protocol = node.pointee.l7Protocol
-        var flow = MiniFlow()
-        flow.tapPort = node.pointee.tapPort
-        flow.macSrc = node.pointee.macSrc
-        flow.macDst = node.pointee.macDst
-        flow.ipSrc = node.pointee.ipSrc
-        flow.ipDst = node.pointee.ipDst
-        flow.realIPSrc = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-        flow.realIPDst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
-        flow.realPortSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
-        flow.realPortDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
-        flow.epcSrc = node.pointee.src.epc
-        flow.epcDst = node.pointee.dst.epc
-        flow.agentID = settings.agentID
-        flow.tapType = node.pointee.tapType
-        flow.portSrc = node.pointee.portSrc
-        flow.portDst = node.pointee.portDst
-        flow.ethType = node.pointee.ethType
-        flow.proto = node.pointee.proto
-        flow.tapSide = node.pointee.tapSide.rawValue
-        flow.srcDirection = node.pointee.srcDirection.rawValue
-        flow.dstDirection = node.pointee.dstDirection.rawValue
-        flow.directionScore = node.pointee.directionScore
-        flow.closeType = (closing ?? .forcedReport).rawValue
-        flow.signalSource = SignalSource.packet.rawValue
-        flow.isActiveService = node.pointee.isActiveService
-        flow.isDeviceSrc = node.pointee.src.isDevice
-        flow.isDeviceDst = node.pointee.dst.isDevice
-        flow.hasPacketsSrc = node.pointee.src.totalPacketCount > 0
-        flow.hasPacketsDst = node.pointee.dst.totalPacketCount > 0
-        stats.flow = flow
-        return stats
+        stats.flow.tapPort = node.pointee.tapPort
+        stats.flow.macSrc = node.pointee.macSrc
+        stats.flow.macDst = node.pointee.macDst
+        stats.flow.ipSrc = node.pointee.ipSrc
+        stats.flow.ipDst = node.pointee.ipDst
+        stats.flow.realIPSrc = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
+        stats.flow.realIPDst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
+        stats.flow.realPortSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
+        stats.flow.realPortDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
+        stats.flow.epcSrc = node.pointee.src.epc
+        stats.flow.epcDst = node.pointee.dst.epc
+        stats.flow.agentID = agentID
+        stats.flow.tapType = node.pointee.tapType
+        stats.flow.portSrc = node.pointee.portSrc
+        stats.flow.portDst = node.pointee.portDst
+        stats.flow.ethType = node.pointee.ethType
+        stats.flow.proto = node.pointee.proto
+        stats.flow.tapSide = node.pointee.tapSide.rawValue
+        stats.flow.srcDirection = node.pointee.srcDirection.rawValue
+        stats.flow.dstDirection = node.pointee.dstDirection.rawValue
+        stats.flow.directionScore = node.pointee.directionScore
+        stats.flow.closeType = (closing ?? .forcedReport).rawValue
+        stats.flow.signalSource = SignalSource.packet.rawValue
+        stats.flow.isActiveService = node.pointee.isActiveService
+        stats.flow.isDeviceSrc = node.pointee.src.isDevice
+        stats.flow.isDeviceDst = node.pointee.dst.isDevice
+        stats.flow.hasPacketsSrc = node.pointee.src.totalPacketCount > 0
+        stats.flow.hasPacketsDst = node.pointee.dst.totalPacketCount > 0
     }
 }

@@ -9,14 +9,14 @@ extension FlowMap {
         // Trap 8.6: only the periodic record recomputes the observation point after a reversal.
         if closing == nil, node.pointee.tapSide == .rest { computeTapSide(node) }
         if closing != nil || settings.reportsEachSecond {
-            let settings = self.settings
+            let (agentID, dispatcherID) = (settings.agentID, settings.dispatcherID)
+            let hasPerfStats = settings.countsL4Performance
             let extra = node.pointee.hasExtra ? extras[index] : nil
             let perf = takePerf(node, index)
             withOutput { flow in
-                FlowMap.fill(
-                    &flow, from: node, closing: closing, agentID: settings.agentID, queueHash: settings.dispatcherID)
+                FlowMap.fill(&flow, from: node, closing: closing, agentID: agentID, queueHash: dispatcherID)
                 flow.perf = perf
-                flow.hasPerfStats = settings.countsL4Performance
+                flow.hasPerfStats = hasPerfStats
                 flow.extra = extra
             }
             emitL7Stats(node, closing: closing)

@@ -33,6 +33,36 @@ import Testing
         #expect(settings.endpoint(of: example.path) == example.expected)
     }
 
+    /// Ill-formed bytes become what the standard library makes of them, in every combination of lead and continuation.
+    @Test func repairedText() {
+        let edges: [UInt8] = [
+            0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef,
+            0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
+        ]
+        var wrong = 0
+        func check(_ bytes: [UInt8]) {
+            let text = bytes.span.bytes.text(0..<bytes.count)
+            if !text.utf8.elementsEqual(String(decoding: bytes, as: UTF8.self).utf8) { wrong += 1 }
+        }
+        for a in edges {
+            for b in edges {
+                for c in edges {
+                    for d in edges { check([0x61, a, b, c, d]) }
+                    check([a, b, c])
+                }
+            }
+        }
+        var random: UInt64 = 7
+        for length in 0..<300 {
+            check(
+                (0..<length).map { _ in
+                    random = random &* 6_364_136_223_846_793_005 &+ 1
+                    return UInt8(truncatingIfNeeded: random >> 56)
+                })
+        }
+        #expect(wrong == 0)
+    }
+
     @Test func disabledEndpointIsEmpty() {
         var settings = HTTPEndpointSettings()
         settings.isDisabled = true

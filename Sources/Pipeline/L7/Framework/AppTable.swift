@@ -2,12 +2,24 @@ import Model
 
 /// Remembers which protocol a server endpoint speaks, or that nobody knows. Source: agent-l7.md 4.6.
 struct AppTable {
-    struct Key: Hashable, Sendable {
+    struct Key: MixedKey, Sendable {
         var ip: IPAddress
         var epcID: Int32
         var port: UInt16
         var processID: UInt32
         var source: UInt8
+
+        @inline(__always)
+        static func == (left: Key, right: Key) -> Bool {
+            left.ip == right.ip && left.epcID == right.epcID && left.port == right.port
+                && left.processID == right.processID && left.source == right.source
+        }
+
+        @inline(__always)
+        var mixed: UInt64 {
+            let place = UInt64(UInt32(bitPattern: epcID)) << 32 | UInt64(port) << 16 | UInt64(source)
+            return MetricsHash.step(MetricsHash.mix(ip.low, place), ip.high ^ UInt64(processID) << 32)
+        }
     }
 
     enum Answer: Equatable {

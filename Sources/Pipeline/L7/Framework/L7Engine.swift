@@ -31,8 +31,8 @@ package struct L7Engine: ~Copyable {
 
     package private(set) var settings: L7Settings
     package private(set) var counters = Counters()
-    private var tcpDetectors: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
-    private var udpDetectors: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
+    private var tcpDetectors: [Detector] = []
+    private var udpDetectors: [Detector] = []
     private var appTable: AppTable
     private var rrt: RrtCache
     private var obfuscator: SQLObfuscationCache
@@ -50,12 +50,20 @@ package struct L7Engine: ~Copyable {
         udpDetectors = Self.detectors(.udp, settings)
     }
 
-    private static func detectors(
-        _ l4: L4Protocol, _ settings: borrowing L7Settings
-    ) -> [(proto: L7Protocol, ports: L7PortFilters.Ports)] {
-        var out: [(proto: L7Protocol, ports: L7PortFilters.Ports)] = []
+    /// A protocol to look for and the server ports to look on.
+    private struct Detector {
+        var proto: L7Protocol
+        var low: UInt16
+        var high: UInt16
+    }
+
+    /// In the order in which they are asked. A protocol with several port ranges stands once for each.
+    private static func detectors(_ l4: L4Protocol, _ settings: borrowing L7Settings) -> [Detector] {
+        var out: [Detector] = []
         for proto in L7Parser.order where L7Parser.runs(proto, on: l4) && settings.enabled.contains(proto) {
-            out.append((proto, settings.portFilters[proto]))
+            for range in settings.portFilters[proto].disjointRanges {
+                out.append(Detector(proto: proto, low: range.lowerBound, high: range.upperBound))
+            }
         }
         return out
     }
@@ -217,10 +225,12 @@ package struct L7Engine: ~Copyable {
         _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext
     ) -> PacketDirection? {
         let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
-        let count = packet.l4Protocol == .tcp ? tcpDetectors.count : packet.l4Protocol == .udp ? udpDetectors.count : 0
+        let isTCP = packet.l4Protocol == .tcp
+        let count = isTCP ? tcpDetectors.count : packet.l4Protocol == .udp ? udpDetectors.count : 0
         for number in 0..<count {
-            let (proto, ports) = packet.l4Protocol == .tcp ? tcpDetectors[number] : udpDetectors[number]
-            guard ports.contains(serverPort) else { continue }
+            let detector = isTCP ? tcpDetectors[number] : udpDetectors[number]
+            guard serverPort >= detector.low, serverPort <= detector.high else { continue }
+            let proto = detector.proto
             guard let found = L7Parser.detect(proto, payload, context, settings), let parser = L7Parser(proto) else {
                 continue
             }
@@ -304,25 +314,30 @@ package struct L7Engine: ~Copyable {
         if message.l7Protocol == .unknown { message.l7Protocol = proto }
         message.direction = packet.direction
         let toServer = packet.direction == .clientToServer
-        switch message.type {
-        case .request: message.log.capturedRequestByte = packet.capturedByte
-        case .response: message.log.capturedResponseByte = packet.capturedByte
-        case .session, .other:
-            if toServer {
-                message.log.capturedRequestByte = packet.capturedByte
-            } else {
-                message.log.capturedResponseByte = packet.capturedByte
+        let (type, l7Protocol, isReversed, offset) = (
+            message.type, message.l7Protocol, message.isReversed, message.tcpSeqOffset
+        )
+        message.change { log in
+            switch type {
+            case .request: log.capturedRequestByte = packet.capturedByte
+            case .response: log.capturedResponseByte = packet.capturedByte
+            case .session, .other:
+                if toServer {
+                    log.capturedRequestByte = packet.capturedByte
+                } else {
+                    log.capturedResponseByte = packet.capturedByte
+                }
             }
-        }
-        message.log.base.startTimeNs = packet.timeNs
-        message.log.base.endTimeNs = packet.timeNs
-        message.log.base.flowID = flowID
-        message.log.base.l7Protocol = message.l7Protocol.rawValue
-        message.log.base.messageType = message.type.rawValue
-        if message.isReversed { message.log.flags |= L7FlowLog.flagReversed }
-        if packet.l4Protocol == .tcp {
-            let seq = packet.tcpSeq &+ message.tcpSeqOffset
-            if toServer { message.log.base.reqTCPSeq = seq } else { message.log.base.respTCPSeq = seq }
+            log.base.startTimeNs = packet.timeNs
+            log.base.endTimeNs = packet.timeNs
+            log.base.flowID = flowID
+            log.base.l7Protocol = l7Protocol.rawValue
+            log.base.messageType = type.rawValue
+            if isReversed { log.flags |= L7FlowLog.flagReversed }
+            if packet.l4Protocol == .tcp {
+                let seq = packet.tcpSeq &+ offset
+                if toServer { log.base.reqTCPSeq = seq } else { log.base.respTCPSeq = seq }
+            }
         }
     }
 

@@ -121,23 +121,57 @@ package struct L7Message: Sendable {
     package var tcpSeqOffset: UInt32 = 0
     package var detail = L7Detail.none
 
-    /// Written by one thread at a time, which owns it alone.
+    /// Written by one thread at a time, which owns it alone. The record may be moved out by the last owner.
     private final class Box: @unchecked Sendable {
-        var log = L7FlowLog()
+        let log: UnsafeMutablePointer<L7FlowLog>
+        private var isFull = true
+
+        init() {
+            log = .allocate(capacity: 1)
+            log.initialize(to: L7FlowLog())
+        }
+
+        init(copying other: Box) {
+            log = .allocate(capacity: 1)
+            log.initialize(to: other.log.pointee)
+        }
+
+        deinit {
+            if isFull { log.deinitialize(count: 1) }
+            log.deallocate()
+        }
+
+        /// Gives the record away; only `deinit` may follow.
+        func take() -> L7FlowLog {
+            isFull = false
+            return log.move()
+        }
     }
 
     package init() {}
 
     package var log: L7FlowLog {
-        @inline(__always) _read { yield box.log }
+        @inline(__always) _read { yield box.log.pointee }
         @inline(__always) _modify {
-            if !isKnownUniquelyReferenced(&box) {
-                let copy = Box()
-                copy.log = box.log
-                box = copy
-            }
-            yield &box.log
+            if !isKnownUniquelyReferenced(&box) { box = Box(copying: box) }
+            yield &box.log.pointee
         }
+    }
+
+    /// Looks at the record without copying it.
+    @inline(__always)
+    func read<Result>(_ body: (UnsafePointer<L7FlowLog>) -> Result) -> Result {
+        withExtendedLifetime(box) { body(UnsafePointer(box.log)) }
+    }
+
+    /// What stands in a place whose message was moved out; shared, so that it costs no allocation.
+    static let moved = L7Message()
+
+    /// Several changes of the record at the price of one.
+    @inline(__always)
+    package mutating func change<Result>(_ body: (inout L7FlowLog) -> Result) -> Result {
+        if !isKnownUniquelyReferenced(&box) { box = Box(copying: box) }
+        return body(&box.log.pointee)
     }
 
     /// Endpoint for the L7 metrics: that of the log.
@@ -150,10 +184,16 @@ package struct L7Message: Sendable {
 
     /// The record as it would be sent if nothing joined it.
     package consuming func standalone() -> L7FlowLog {
-        let detail = detail
-        var record = L7FlowLog()
-        if isKnownUniquelyReferenced(&box) { swap(&record, &box.log) } else { record = box.log }
-        detail.finish(&record)
+        var message = self
+        return message.takeRecord()
+    }
+
+    /// As `standalone`, moved out of a message that is not looked at again.
+    mutating func takeRecord() -> L7FlowLog {
+        if case .http(let kept) = detail { change { L7Detail.http(kept).finish(&$0) } }
+        guard isKnownUniquelyReferenced(&box) else { return box.log.pointee }
+        let record = box.take()
+        box = L7Message.moved.box
         return record
     }
 }

@@ -12,6 +12,20 @@ package struct L7PortFilters: Sendable {
             case .some(let ranges): ranges.contains { $0.contains(port) }
             }
         }
+
+        /// The same ports in ranges that do not overlap, ascending.
+        var disjointRanges: [ClosedRange<UInt16>] {
+            guard case .some(let ranges) = self else { return [0...65535] }
+            var out: [ClosedRange<UInt16>] = []
+            for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+                if let last = out.last, range.lowerBound <= last.upperBound {
+                    out[out.count - 1] = last.lowerBound...max(last.upperBound, range.upperBound)
+                } else {
+                    out.append(range)
+                }
+            }
+            return out
+        }
     }
 
     /// 1-65535 unless listed: port 0 is never looked at.

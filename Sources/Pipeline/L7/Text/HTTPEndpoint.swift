@@ -29,37 +29,45 @@ package struct HTTPEndpointSettings: Sendable {
     /// The endpoint of a path; empty when extraction is off or no rule fits.
     package func endpoint(of path: String) -> String {
         if isDisabled { return "" }
-        let bytes = path.utf8
-        let end = bytes.firstIndex(of: 63) ?? bytes.endIndex
-        let whole = path[..<end]
-        var keep = 2
-        if !rules.isEmpty {
-            guard let rule = rules.first(where: { whole.utf8.starts(with: $0.prefix.utf8) }) else { return "" }
-            keep = rule.keepSegments
-        }
-        return Self.keep(keep, of: whole)
+        var path = path
+        return path.withUTF8 { bytes -> String? in
+            var count = 0
+            while count < bytes.count, bytes[count] != 63 { count &+= 1 }
+            var keep = 2
+            if !rules.isEmpty {
+                let whole = bytes[..<count]
+                guard let rule = rules.first(where: { $0.prefix.isEmpty || whole.starts(with: $0.prefix.utf8) }) else {
+                    return ""
+                }
+                keep = rule.keepSegments
+            }
+            let end = Self.end(ofSegments: keep, in: bytes, count)
+            let isRooted = end > 0 && bytes[0] == 47
+            if isRooted, end == bytes.count { return nil }
+            let text = String(decoding: bytes[..<end], as: UTF8.self)
+            return isRooted ? text : "/" + text
+        } ?? path
     }
 
-    /// The first `count` real segments. Empty segments and "." do not count but stay in the text.
-    private static func keep(_ count: Int, of path: Substring) -> String {
-        let bytes = path.utf8
-        var at = bytes.startIndex
+    /// Where the first `count` real segments of `bytes[..<length]` end. Empty segments and "." do not count but stay in
+    /// the text.
+    private static func end(ofSegments count: Int, in bytes: UnsafeBufferPointer<UInt8>, _ length: Int) -> Int {
+        var at = 0
         var kept = 0
-        var end = bytes.startIndex
-        while at < bytes.endIndex, kept < count {
+        var end = 0
+        while at < length, kept < count {
             if bytes[at] == 47 {
-                at = bytes.index(after: at)
+                at &+= 1
                 continue
             }
-            let stop = bytes[at...].firstIndex(of: 47) ?? bytes.endIndex
-            if !(bytes[at] == 46 && bytes.index(after: at) == stop) {
-                kept += 1
+            var stop = at
+            while stop < length, bytes[stop] != 47 { stop &+= 1 }
+            if !(bytes[at] == 46 && at &+ 1 == stop) {
+                kept &+= 1
                 end = stop
             }
             at = stop
         }
-        if kept < count { end = bytes.endIndex }
-        let text = path[..<end]
-        return text.utf8.first == 47 ? String(text) : "/" + text
+        return kept < count ? length : end
     }
 }
