@@ -65,7 +65,7 @@ class Server:
             return []
         if text.startswith("["):
             return json.loads(text)
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n")]
 
     def status(self):
         """Names and values; a name that occurs several times has a list."""

@@ -29,14 +29,15 @@ class Screen:
         self.socket = f"dftop-test-{os.getpid()}-{Screen.count}"
         self.end = harness.WORK / f"screen-{Screen.count}.end"
         self.errors = harness.WORK / f"screen-{Screen.count}.err"
+        # tmux would set TERM by itself.
+        settings = {"TERM": "tmux-256color", "LC_ALL": "C.UTF-8", **(environment or {})}
+        command = ["env", *[f"{name}={value}" for name, value in settings.items()], *command]
         quoted = " ".join("'" + str(word).replace("'", "'\\''") + "'" for word in command)
         enter = f"ip netns exec {netns} " if netns else ""
         # The shell stays behind, so that what the program leaves on the screen can be read.
         shell = f"{enter}{quoted} 2>{self.errors}; echo $? >{self.end}; exec cat"
         arguments = ["tmux", "-L", self.socket, "-f", "/dev/null", "-u", "new-session", "-d", "-x", columns, "-y", rows]
-        for name, value in {"TERM": "tmux-256color", "LC_ALL": "C.UTF-8", **(environment or {})}.items():
-            arguments += ["-e", f"{name}={value}"]
-        must(*arguments, shell)
+        must(*arguments, "-e", "LC_ALL=C.UTF-8", shell)
         self.tmux("set-option", "-g", "status", "off")
         self.tmux("resize-window", "-x", columns, "-y", rows)
         _open.append(self)
