@@ -258,7 +258,8 @@ final class Engine: Sendable {
                     dropped: sessions.throttleDrop + sessions.overLimit, pending: UInt64(clamping: sessions.cached),
                     note: "merged \(sessions.merge)"))
             for stage in counters.stages {
-                let values = Dictionary(stage.counters.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+                let values = Dictionary(
+                    stage.counters.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
                 let drops = stage.counters.filter { $0.name.hasPrefix("drop") }.reduce(UInt64(0)) { $0 &+ $1.value }
                 out.append(
                     OwnCounter(
