@@ -86,7 +86,7 @@ def kill_server():
         sent = json.loads(sender.out)
         time.sleep(1)
         check(agent.stop() == 0, f"the agent ended badly: {agent.err[-1500:]}")
-        server.settled("flow_log.l7_flow_log")
+        server.settled()
         found = stored_names(server, "k")
         twice = [name for name, n in found.items() if n > 1]
         check(not twice, f"{len(twice)} requests are stored twice, for example {twice[:3]}")
@@ -121,7 +121,7 @@ def kill_agent():
         agent.kill()
         check(sender.wait(30) == 0, sender.err[-1000:])
         sent = json.loads(sender.out)
-        server.settled("flow_log.l7_flow_log")
+        server.settled()
         found = stored_names(server, "a")
         check(server.program.alive(), "the server ended with the agent")
         # An agent holds requests until its windows close (spec agent-l7 9): those of the last seconds go with it.
@@ -133,7 +133,7 @@ def kill_agent():
         check(sender.wait(30) == 0, sender.err[-1000:])
         time.sleep(1)
         check(again.stop() == 0, f"the next agent ended badly: {again.err[-1500:]}")
-        server.settled("flow_log.l7_flow_log")
+        server.settled()
         later = stored_names(server, "b")
         names = [name for name, _ in json.loads(sender.out)]
         check(all(later[name] == 1 for name in names), f"of the next agent's {len(names)} requests {sum(n not in later for n in names)} are missing")

@@ -65,7 +65,7 @@ class Server:
             return []
         if text.startswith("["):
             return json.loads(text)
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n")]
 
     def status(self):
         """Names and values; a name that occurs several times has a list."""
@@ -84,18 +84,23 @@ class Server:
         rows = self.query(f'SELECT count(*) AS n FROM {table}')
         return int(rows[0]["n"])
 
-    def settled(self, table, at_least=0, seconds=30):
-        """Number of rows once it no longer grows."""
-        last, since = -1, time.monotonic()
+    def rows(self):
+        """Rows of every table."""
+        lines = self.ask("show", "tables", "-o", "json").splitlines()
+        return {row["name"]: row["rows"] for row in map(json.loads, lines)}
+
+    def settled(self, quiet=2.2, seconds=30):
+        """Rows of every table once none of them grows."""
+        last, since = {}, time.monotonic()
 
         def still():
             nonlocal last, since
-            now = self.count(table)
+            now = self.rows()
             if now != last:
                 last, since = now, time.monotonic()
-            return now >= at_least and time.monotonic() - since > 2.5
+            return time.monotonic() - since > quiet
 
-        wait_until(still, lambda: f"{table} of {self.name} no longer grows ({last} rows, wanted {at_least})", seconds=seconds, step=0.2)
+        wait_until(still, f"the tables of {self.name} no longer grow", seconds=seconds, step=0.2)
         return last
 
     def agent(self, name, *arguments, seconds=60):

@@ -234,7 +234,8 @@ def records(text):
     if isinstance(text, bytes):
         text = text.decode()
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: texts of captured traffic may hold other line breaks of Unicode.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], 1):
         try:
             rows.append(json.loads(line))
         except ValueError:

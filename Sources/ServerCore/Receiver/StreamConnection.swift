@@ -43,7 +43,8 @@ struct StreamConnection: ~Copyable {
                 pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: shared.stopEvent, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&waits, 2, 1000)
+            // Not longer than a frame may wait for company.
+            let ready = poll(&waits, 2, Int32(clamping: min(1000, max(10, shared.settings.batchAgeMs))))
             if ready < 0, errno != EINTR { break }
             if grace.isOver(stop: waits[1].revents != 0, idle: waits[0].revents == 0) { break }
             if waits[0].revents != 0 {
@@ -127,7 +128,8 @@ struct DatagramLoop: ~Copyable {
                 pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: shared.stopEvent, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&waits, 2, 1000)
+            // Not longer than a frame may wait for company.
+            let ready = poll(&waits, 2, Int32(clamping: min(1000, max(10, shared.settings.batchAgeMs))))
             if ready < 0, errno != EINTR { break }
             if grace.isOver(stop: waits[1].revents != 0, idle: waits[0].revents == 0) { break }
             if waits[0].revents != 0 {
