@@ -119,6 +119,8 @@ def main(description):
     os.chmod(WORK, 0o755)
     os.chmod(WORK / "XDG_RUNTIME_DIR", 0o700)
 
+    # A runner that is told to end leaves no programs and namespaces behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     passed = failed = skipped = 0
     for t in chosen:
         began = time.monotonic()
@@ -127,7 +129,7 @@ def main(description):
             passed, verdict = passed + 1, "PASS"
         except Skip as reason:
             skipped, verdict, note = skipped + 1, "SKIP", str(reason)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - one broken test must not hide the others
             failed, verdict, note = failed + 1, "FAIL", ""
