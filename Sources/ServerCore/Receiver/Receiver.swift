@@ -181,14 +181,12 @@ package final class Receiver: Sendable {
             return !state.isStarted
         }
         precondition(isFirst, "a receiver is started once")
-        let stream = try ListenSocket(
-            .stream, address: settings.address, port: settings.port, receiveBuffer: settings.tcpReceiveBuffer)
-        let port = stream.port
+        let sockets = try ListenSockets(settings)
+        let port = sockets.stream.port
         state.withLock { $0.port = port }
+        let stream = SocketBox(sockets.stream)
         if settings.takesDatagrams {
-            let datagram = try ListenSocket(
-                .datagram, address: settings.address, port: port, receiveBuffer: settings.udpReceiveBuffer)
-            let box = SocketBox(datagram)
+            let box = SocketBox(sockets.datagram)
             let thread = StageThread(name: "rx-udp") { [shared] in
                 guard let socket = box.take() else { return }
                 var loop = DatagramLoop(socket, shared: shared)
@@ -196,9 +194,8 @@ package final class Receiver: Sendable {
             }
             state.withLock { $0.datagrams = thread }
         }
-        let box = SocketBox(stream)
         let thread = StageThread(name: "rx-accept") { [self] in
-            guard let socket = box.take() else { return }
+            guard let socket = stream.take() else { return }
             accept(on: socket)
         }
         state.withLock { $0.acceptor = thread }
@@ -304,7 +301,36 @@ struct StopGrace {
 private final class SocketBox: Sendable {
     private let socket: Mutex<ListenSocket?>
 
-    init(_ socket: consuming ListenSocket) { self.socket = Mutex(socket) }
+    init(_ socket: consuming ListenSocket?) { self.socket = Mutex(socket) }
 
     func take() -> ListenSocket? { socket.withLock { $0.take() } }
+}
+
+/// One port for streams and datagrams.
+private struct ListenSockets: ~Copyable {
+    let stream: ListenSocket
+    /// nil when only streams are taken.
+    let datagram: ListenSocket?
+
+    /// A port that the kernel chose for streams may be in use for datagrams; then it chooses another.
+    init(_ settings: Receiver.Settings) throws(Failure) {
+        var attempts = settings.port == 0 ? 16 : 1
+        while true {
+            attempts -= 1
+            let stream = try ListenSocket(
+                .stream, address: settings.address, port: settings.port, receiveBuffer: settings.tcpReceiveBuffer)
+            do {
+                let datagram =
+                    settings.takesDatagrams
+                    ? try ListenSocket(
+                        .datagram, address: settings.address, port: stream.port,
+                        receiveBuffer: settings.udpReceiveBuffer) : nil
+                self.stream = stream
+                self.datagram = datagram
+                return
+            } catch where attempts > 0 && error.exitCode == .conflict {
+                continue
+            }
+        }
+    }
 }
