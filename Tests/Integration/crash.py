@@ -165,7 +165,9 @@ def full_disk():
         server.agent("agent of the full disk", "-r", capture)
         wait_until(lambda: lost(server) > 0, "the server tells of the full disk", seconds=60, step=0.5)
         check(server.program.alive(), f"the server ended: {server.program.err[-1500:]}")
+        server.settled()
         kept = server.count("flow_log.l7_flow_log")
+        check(kept > 0, "nothing of what came before the disk was full is kept")
         told = server.status()
         check("no space" in (json.dumps(told) + server.program.err).lower() or "disk" in (json.dumps(told) + server.program.err).lower(),
               f"neither status nor standard error names the disk: {told}\n{server.program.err[-1000:]}")

@@ -179,9 +179,13 @@ package final class SQLiteStore: Store {
                 }
                 usleep(useconds_t(min(settings.retryMs, isClosing ? 100 : 60_000)) * 1000)
                 do {
+                    // One by one, so that what fits is kept.
                     writer.recover()
-                    for batch in state.pending { try writer.insert(batch) }
-                    try writer.commit()
+                    while let batch = state.pending.first {
+                        try writer.insert(batch)
+                        try writer.commit()
+                        keptFirst(&state)
+                    }
                     committed(&state)
                 } catch {
                     failed(writer, &state, error)
@@ -224,6 +228,16 @@ package final class SQLiteStore: Store {
             $0.counters.rowsWritten += rows
             if rows > 0 { $0.counters.commits += 1 }
             $0.counters.problem = nil
+        }
+    }
+
+    /// The oldest batch in hand was committed alone while the store recovers.
+    private func keptFirst(_ state: inout WriterState) {
+        let rows = UInt64(state.keptFirst())
+        shared.withLock {
+            $0.rowsDone += rows
+            $0.counters.rowsWritten += rows
+            $0.counters.commits += 1
         }
     }
 
@@ -338,6 +352,13 @@ private struct WriterState {
     mutating func add(_ batch: RowBatch) {
         pending.append(batch)
         pendingRows += batch.count
+    }
+
+    /// Forgets the oldest batch and returns its rows.
+    mutating func keptFirst() -> Int {
+        let rows = pending.removeFirst().count
+        pendingRows -= rows
+        return rows
     }
 
     mutating func committed() {
