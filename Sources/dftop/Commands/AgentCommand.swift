@@ -104,16 +104,17 @@ struct AgentCommand: ParsableCommand {
                 mend: "check the name given to --config")
         }
         defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
-        while bytes.count < 16 << 20 {
-            let got = fread(&chunk, 1, chunk.count, file)
-            guard got > 0 else { break }
-            bytes += chunk[0..<got]
+        let limit = 16 << 20
+        var bytes = [UInt8](repeating: 0, count: limit + 1)
+        let count = fread(&bytes, 1, bytes.count, file)
+        guard count <= limit else {
+            throw Failure(
+                .invalidInput, what: "cannot read \(path)", why: "it has more than \(limit >> 20) MiB",
+                mend: "an agent configuration has a few KiB; check the name given to --config")
         }
         let node: Node?
         do {
-            node = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self))
+            node = try Yams.compose(yaml: String(decoding: bytes[..<count], as: UTF8.self))
         } catch {
             throw Failure(.invalidInput, what: "cannot read \(path)", why: "it is not YAML: \(error)")
         }

@@ -38,6 +38,10 @@ struct CaptureOptions: ParsableArguments {
     func config(base: AgentConfig = AgentConfig()) throws -> AgentConfig {
         var config = base
         for assignment in set { try CaptureOptions.apply(assignment, to: &config) }
+        if !config.unused.isEmpty {
+            let paths = config.unused.joined(separator: ", ")
+            standardError("dftop: accepted, but without effect here: \(paths)")
+        }
         if !interface.isEmpty, isReplay {
             throw Failure(.usage, what: "-i and -r exclude each other", why: "a capture file has its own interfaces")
         }
