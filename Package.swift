@@ -78,7 +78,7 @@ let package = Package(
             path: "Benchmarks/TrafficGenerator", swiftSettings: strict),
         .executableTarget(
             name: "storebench",
-            dependencies: ["ServerCore", "Model", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["ServerCore", "Model", "Samples", .product(name: "Logging", package: "swift-log")],
             path: "Benchmarks/Store", swiftSettings: hot),
         .executableTarget(
             name: "wirebench", dependencies: ["Wire", "Model"], path: "Benchmarks/Wire", swiftSettings: hot),
@@ -87,6 +87,7 @@ let package = Package(
             name: "metrics-bench", dependencies: ["Pipeline", "Model"], path: "Benchmarks/MetricsStages",
             swiftSettings: hot),
 
+        .target(name: "Samples", dependencies: ["Model"], path: "Tests/Samples", swiftSettings: strict),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(
             name: "WireTests",
@@ -96,7 +97,8 @@ let package = Package(
         .testTarget(
             name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model"], swiftSettings: strict),
         .testTarget(
-            name: "ServerCoreTests", dependencies: ["ServerCore", "Wire", "EngineAPI", "Model"], swiftSettings: strict),
+            name: "ServerCoreTests", dependencies: ["ServerCore", "Wire", "EngineAPI", "Model", "Samples"],
+            swiftSettings: strict),
         .testTarget(name: "EngineAPITests", dependencies: ["EngineAPI", "Model"], swiftSettings: strict),
         .testTarget(name: "TUITests", dependencies: ["TUI", "EngineAPI", "Model"], swiftSettings: strict),
     ]

@@ -1,4 +1,5 @@
 import Model
+import Samples
 import ServerCore
 
 #if canImport(Glibc)
@@ -22,9 +23,9 @@ struct StoreBenchmark {
         print("table                 make_us   csv_us  json_us  store_us  rows/s  bytes/row")
         let maker = RowMaker()
         let platform = PlatformData()
-        let logs = (0..<count).map { Samples.log($0) }
+        let logs = (0..<count).map { SampleRecords.log($0, second: second($0)) }
         try measure(Catalogue.l7FlowLog, logs, folder, RowBatch.requests) { maker.row($0, platform: platform) }
-        let flows = (0..<count).map { Samples.flow($0) }
+        let flows = (0..<count).map { SampleRecords.flow($0, second: second($0)) }
         try measure(Catalogue.l4FlowLog, flows, folder, RowBatch.flows) { maker.row($0, platform: platform) }
 
         let builder = DocumentRowBuilder()
@@ -36,14 +37,22 @@ struct StoreBenchmark {
             guard case .success(.applicationMap(let row)) = builder.row(document, teamID: 1) else { return nil }
             return row
         }
-        let paths = (0..<count).map { Samples.document($0, isApplication: false) }
-        let services = (0..<count).map { Samples.document($0, isApplication: true) }
+        let paths = (0..<count).map { document($0, isApplication: false) }
+        let services = (0..<count).map { document($0, isApplication: true) }
         for table in [Catalogue.networkMap1s, Catalogue.networkMap1m] {
             try measure(table, paths, folder, { RowBatch(table, .networkMap($0)) }) { network($0) }
         }
         for table in [Catalogue.applicationMap1s, Catalogue.applicationMap1m] {
             try measure(table, services, folder, { RowBatch(table, .applicationMap($0)) }) { application($0) }
         }
+    }
+
+    /// 5,000 records a second, as a busy node makes them.
+    private static func second(_ number: Int) -> UInt64 { 1_700_000_000 + UInt64(number / 5000) }
+
+    private static func document(_ number: Int, isApplication: Bool) -> Document {
+        SampleRecords.document(
+            number % 5000, second: 1_700_000_040 + UInt32(number / 5000) * 60, isApplication: isApplication)
     }
 
     private static func measure<Record, Row: StoredRow>(

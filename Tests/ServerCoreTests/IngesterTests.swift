@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Samples
 import ServerCore
 import Testing
 import Wire
@@ -40,7 +41,7 @@ private final class LineStore: Store, @unchecked Sendable {
     }
 
     @Test func bothWaysGiveTheSameRows() throws {
-        var flows = (0..<50).map { SampleRows.flow($0, isIPv6: $0 % 5 == 0) }
+        var flows = (0..<50).map { SampleRecords.flow($0, isIPv6: $0 % 5 == 0) }
         flows[3].src.realIP = IPAddress(v4: 0x0102_0304)
         flows[3].src.realPort = 99
         flows[4].src.realIP = IPAddress(high: 0x2001 << 48, low: 5)
@@ -49,7 +50,7 @@ private final class LineStore: Store, @unchecked Sendable {
         flows[7].tunnel.txIP0 = 77
         flows[8].hasPerfStats = false
         flows[9].extra = FlowExtra(requestDomain: "a.b", aclGids: [1, 2], aggregatedFlowIDs: [5, 6])
-        var logs = (0..<50).map { SampleRows.log($0) }
+        var logs = (0..<50).map { SampleRecords.log($0) }
         logs[1].ext = L7Ext()
         logs[1].ext?.attributeNames = ["x"]
         logs[1].ext?.attributeValues = ["y"]
@@ -59,7 +60,7 @@ private final class LineStore: Store, @unchecked Sendable {
         logs[4].base.isIPv6 = true
         logs[4].base.ipSrc = IPAddress(high: 1, low: 2)
         let documents = (0..<40).map {
-            SampleRows.document($0, second: 1_700_000_040, perSecond: $0 % 2 == 0, isApplication: $0 % 3 == 0)
+            SampleRecords.document($0, second: 1_700_000_040, perSecond: $0 % 2 == 0, isApplication: $0 % 3 == 0)
         }
 
         let direct = LineStore()
@@ -95,9 +96,9 @@ private final class LineStore: Store, @unchecked Sendable {
             var bytes: [UInt8]
             switch round % 4 {
             case 0: bytes = (0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8.random(in: 0...255) }
-            case 1: bytes = frame([SampleRows.log(round)])
-            case 2: bytes = frame([SampleRows.flow(round)])
-            default: bytes = frame([SampleRows.document(round, second: 1)])
+            case 1: bytes = frame([SampleRecords.log(round)])
+            case 2: bytes = frame([SampleRecords.flow(round)])
+            default: bytes = frame([SampleRecords.document(round, second: 1)])
             }
             for _ in 0..<Int.random(in: 0...4, using: &random) where !bytes.isEmpty {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255)

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Samples
 import ServerCore
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
     }
 
     private func requests(_ range: Range<Int>, second: UInt64 = 1_700_000_000) -> RowBatch {
-        .requests(range.map { maker.row(SampleRows.log($0, second: second)) })
+        .requests(range.map { maker.row(SampleRecords.log($0, second: second)) })
     }
 
     private func one(_ store: SQLiteStore, _ sql: String) throws -> FieldValue? {
@@ -25,8 +26,8 @@ import Testing
         let folder = ScratchFolder()
         let path = folder.file("dftop.db")
         let store = try SQLiteStore(path: path, settings: settings())
-        let logs = (0..<300).map { maker.row(SampleRows.log($0)) }
-        let flows = (0..<100).map { maker.row(SampleRows.flow($0, isIPv6: $0 % 4 == 0)) }
+        let logs = (0..<300).map { maker.row(SampleRecords.log($0)) }
+        let flows = (0..<100).map { maker.row(SampleRecords.flow($0, isIPv6: $0 % 4 == 0)) }
         store.write(.requests(logs))
         store.write(.flows(flows))
         try store.flush()
@@ -119,7 +120,7 @@ import Testing
         let hour: UInt32 = 1_700_000_000 / 3600 * 3600
         for minute in 0..<120 {
             for client in 0..<5 {
-                let document = SampleRows.document(client, second: hour + UInt32(minute * 60))
+                let document = SampleRecords.document(client, second: hour + UInt32(minute * 60))
                 if case .success(.networkMap(let row)) = builder.row(document, teamID: 1) { rows.append(row) }
             }
         }
@@ -209,7 +210,7 @@ import Testing
             var number = 0
             let end = Date(timeIntervalSinceNow: 2.5)
             while Date() < end {
-                store.write(.requests((number..<number + 50).map { maker.row(SampleRows.log($0)) }))
+                store.write(.requests((number..<number + 50).map { maker.row(SampleRecords.log($0)) }))
                 number += 50
                 usleep(2000)
             }

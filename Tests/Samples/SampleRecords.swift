@@ -1,10 +1,8 @@
-import Foundation
-import Model
-import ServerCore
+package import Model
 
-/// Plausible records for tests of rows and stores.
-enum SampleRows {
-    static func log(_ number: Int, second: UInt64 = 1_700_000_000) -> L7FlowLog {
+/// Plausible records for tests and benchmarks of rows and stores.
+package enum SampleRecords {
+    package static func log(_ number: Int, second: UInt64 = 1_700_000_000) -> L7FlowLog {
         var log = L7FlowLog()
         log.base.endTimeNs = second * 1_000_000_000 + UInt64(number % 1_000_000) * 1000
         log.base.startTimeNs = log.base.endTimeNs - 3_000_000
@@ -38,7 +36,7 @@ enum SampleRows {
         return log
     }
 
-    static func flow(_ number: Int, second: UInt64 = 1_700_000_000, isIPv6: Bool = false) -> TaggedFlow {
+    package static func flow(_ number: Int, second: UInt64 = 1_700_000_000, isIPv6: Bool = false) -> TaggedFlow {
         var flow = TaggedFlow()
         flow.ethType = isIPv6 ? EtherType.ipv6 : EtherType.ipv4
         flow.key.agentID = 1
@@ -84,7 +82,7 @@ enum SampleRows {
     }
 
     /// A path document (`network_map`, or `application_map` with `isApplication`).
-    static func document(
+    package static func document(
         _ number: Int, second: UInt32, perSecond: Bool = false, isApplication: Bool = false
     ) -> Document {
         var document = Document()
@@ -116,32 +114,4 @@ enum SampleRows {
         }
         return document
     }
-}
-
-/// A folder that is gone at the end of its test.
-struct ScratchFolder: ~Copyable {
-    let path: String
-
-    init() {
-        path = FileManager.default.temporaryDirectory.appending(path: "dftop-test-\(UUID().uuidString)").path
-        try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-}
-
-/// What a command prints; nil when it cannot run or fails.
-func output(of command: String, _ arguments: [String]) -> String? {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = [command] + arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return nil }
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return process.terminationStatus == 0 ? String(decoding: data, as: UTF8.self) : nil
 }
