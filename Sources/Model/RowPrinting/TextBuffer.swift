@@ -125,16 +125,18 @@ extension TextBuffer {
         position[1] = 48 &+ UInt8(truncatingIfNeeded: pair &- tens &* 10)
     }
 
+    /// 1233 / 4096 is a little more than the decimal digits of one binary digit.
     @inline(__always)
     private static func digits(of value: UInt64) -> Int {
-        var digits = 1
-        var limit: UInt64 = 10
-        while digits < 19, value >= limit {
-            digits &+= 1
-            limit &*= 10
-        }
-        return digits == 19 && value >= 10_000_000_000_000_000_000 ? 20 : digits
+        let estimate = ((64 &- value.leadingZeroBitCount) &* 1233) >> 12
+        return value < powersOfTen[estimate] ? estimate : estimate &+ 1
     }
+
+    private static let powersOfTen: [20 of UInt64] = [
+        1, 10, 100, 1000, 10000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000,
+        100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000, 1_000_000_000_000_000,
+        10_000_000_000_000_000, 100_000_000_000_000_000, 1_000_000_000_000_000_000, 10_000_000_000_000_000_000,
+    ]
 
     mutating func append(decimal value: Int64) {
         if value < 0 { append(45) }

@@ -131,7 +131,7 @@ struct PrintCommand: ParsableCommand {
             perSecond: perSecond, table: table, isLive: !capture.isReplay)
     }
 
-    private static var metricsTables: [TableSchema] {
+    static var metricsTables: [TableSchema] {
         [
             Catalogue.network1s, Catalogue.network1m, Catalogue.networkMap1s, Catalogue.networkMap1m,
             Catalogue.application1s,

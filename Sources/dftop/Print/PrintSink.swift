@@ -46,7 +46,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
 
     func send(documents: [Document]) {
         guard options.kind == .metrics else { return }
-        lock.withLock {
+        locked {
             for document in documents {
                 let isSecond = document.flags & Document.perSecond != 0
                 if let wanted = options.perSecond, wanted != isSecond { continue }
@@ -76,18 +76,22 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
 
     func send(l7Logs: [L7FlowLog]) {
         guard options.kind == .l7 else { return }
-        lock.withLock {
+        locked {
             let writer = writer(Catalogue.l7FlowLog)
             for log in l7Logs { writer.write(rows.row(log)) }
             endBatch()
         }
     }
 
+    /// What is still held, and the header of a table that has no rows.
     func flush() {
-        lock.withLock {
-            let writer = writer(Catalogue.l4FlowLog)
-            for flow in order.takeAll() { writer.write(rows.row(flow)) }
-            current?.drain()
+        locked {
+            if options.kind == .flows {
+                let writer = writer(Catalogue.l4FlowLog)
+                order.takeAll { writer.write(rows.row($0)) }
+            }
+            if writers.isEmpty { _ = onlyWriter }
+            for writer in writers.values { writer.finish() }
         }
     }
 
@@ -98,12 +102,12 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
 
     func observe(packet: MetaPacket, frame: CaptureFrame) {
         guard wantsPackets else { return }
-        lock.withLock { writer(Catalogue.packets).write(PacketRow(packet: packet, frame: frame)) }
+        locked { writer(Catalogue.packets).write(PacketRow(packet: packet, frame: frame)) }
     }
 
     func observe(messages: [L7Message]) {
         guard wantsMessages else { return }
-        lock.withLock {
+        locked {
             for message in messages where !message.isOnBlacklist {
                 let log = message.standalone()
                 var extras: [(name: String, value: FieldValue)] = [
@@ -113,8 +117,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
                 if let ids = log.trace?.traceIDs, ids.count > 1 {
                     extras.append(("trace_ids", .list(ids.map { .text($0) })))
                 }
-                let writer = writer(Catalogue.l7FlowLog, extras: ["message", "protocol"], hiding: ["protocol"])
-                writer.write(rows.row(log), extras: extras)
+                messageWriter.write(rows.row(log), extras: extras)
             }
             endBatch()
         }
@@ -122,14 +125,19 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
 
     // MARK: -
 
+    /// A replay has one thread.
+    private func locked(_ body: () -> Void) {
+        if options.isLive { lock.withLock(body) } else { body() }
+    }
+
     private func printFlows(_ flows: [TaggedFlow]) {
-        lock.withLock {
+        locked {
             let writer = writer(Catalogue.l4FlowLog)
             if options.isLive {
                 for flow in flows { writer.write(rows.row(flow)) }
             } else {
                 order.add(flows)
-                for flow in order.takeSettled() { writer.write(rows.row(flow)) }
+                order.takeSettled { writer.write(rows.row($0)) }
             }
             endBatch()
         }
@@ -153,51 +161,23 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
         return writer
     }
 
+    private var messageWriter: RowWriter {
+        writer(Catalogue.l7FlowLog, extras: ["message", "protocol"], hiding: ["protocol"])
+    }
+
+    /// Of a command that prints one table.
+    private var onlyWriter: RowWriter? {
+        switch options.kind {
+        case .packets: writer(Catalogue.packets)
+        case .flows: writer(Catalogue.l4FlowLog)
+        case .l7: writer(Catalogue.l7FlowLog)
+        case .l7Messages: messageWriter
+        case .metrics: PrintCommand.metricsTables.first { $0.name == options.table }.map { writer($0) }
+        }
+    }
+
     private func endBatch() {
         current?.endBatch()
-    }
-}
-
-/// Puts flows in the order of the end of their window, then of their first packet, while holding few of them: a flow is
-/// settled when the newest one is so much later that none before it can come any more.
-private struct WindowOrder {
-    /// A minute log leaves at most this long after its window, by the delays of the metrics stages.
-    private static let latenessNs: UInt64 = 20_000_000_000
-
-    private var waiting: [TaggedFlow] = []
-    private var newestNs: UInt64 = 0
-    private var settledNs: UInt64 = 0
-
-    mutating func add(_ flows: [TaggedFlow]) {
-        waiting += flows
-        for flow in flows where flow.closeType != CloseType.forcedReport.rawValue {
-            newestNs = max(newestNs, flow.endTimeNs)
-        }
-    }
-
-    mutating func takeSettled() -> [TaggedFlow] {
-        let limit = newestNs > WindowOrder.latenessNs ? newestNs - WindowOrder.latenessNs : 0
-        guard limit >= settledNs &+ 5_000_000_000 else { return [] }
-        settledNs = limit
-        let settled = waiting.filter { $0.endTimeNs < limit }
-        waiting.removeAll { $0.endTimeNs < limit }
-        return WindowOrder.sorted(settled)
-    }
-
-    mutating func takeAll() -> [TaggedFlow] {
-        defer { waiting = [] }
-        return WindowOrder.sorted(waiting)
-    }
-
-    private static func sorted(_ flows: [TaggedFlow]) -> [TaggedFlow] {
-        let order = flows.indices.sorted { a, b in
-            let left = flows[a]
-            let right = flows[b]
-            if left.endTimeNs != right.endTimeNs { return left.endTimeNs < right.endTimeNs }
-            if left.startTimeNs != right.startTimeNs { return left.startTimeNs < right.startTimeNs }
-            return left.flowID < right.flowID
-        }
-        return order.map { flows[$0] }
     }
 }
 

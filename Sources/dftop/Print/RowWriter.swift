@@ -52,13 +52,22 @@ final class RowWriter {
             fields.read(row)
             guard filter.matches(NamedFields(columns: columns, values: fields.values)) else { return }
         }
-        if !hasHeader {
-            printer.appendHeader()
-            hasHeader = true
-        }
+        startTable()
         printer.append(row, extras: extras)
         budget.spend()
         if printer.output.count >= RowWriter.flushBytes { drain() }
+    }
+
+    private func startTable() {
+        guard !hasHeader else { return }
+        printer.appendHeader()
+        hasHeader = true
+    }
+
+    /// End of all rows: a table without any has its header all the same.
+    func finish() {
+        startTable()
+        drain()
     }
 
     /// End of a batch.
