@@ -23,16 +23,24 @@ struct WorkstationCommand: ParsableCommand {
     var theme: String = "dark"
 
     func run() throws {
-        guard isatty(0) == 1 || capture.read == ["-"], isatty(1) == 1 else {
-            throw Failure(
-                .usage, what: "the screens need a terminal", why: "input or output is not one",
-                mend: "use dftop print for pipes and scripts, dftop daemon without a terminal")
+        let needsTerminal = Failure(
+            .usage, what: "the screens need a terminal", why: "input or output is not one",
+            mend: "use dftop print for pipes and scripts, dftop daemon without a terminal")
+        guard isatty(0) == 1 || capture.read.contains("-"), isatty(1) == 1 else { throw needsTerminal }
+        var replay = capture.read
+        if isatty(0) != 1 {
+            // The capture comes in where keys usually do; keys then come from the terminal itself.
+            let input = dup(0)
+            let keys = open("/dev/tty", O_RDWR | O_CLOEXEC)
+            guard input >= 0, keys >= 0, dup2(keys, 0) == 0 else { throw needsTerminal }
+            close(keys)
+            replay = replay.map { $0 == "-" ? "/dev/fd/\(input)" : $0 }
         }
         LogRing.bootstrap()
         var config = try capture.config()
         if !capture.isReplay { config.becomeLive() }
         let engine = try Engine(
-            Engine.Options(config: config, replay: capture.read, dataDirectory: dataDir, hasAgent: true))
+            Engine.Options(config: config, replay: replay, dataDirectory: dataDir, hasAgent: true))
         do {
             try engine.start(address: capture.isReplay ? nil : .local())
         } catch {
