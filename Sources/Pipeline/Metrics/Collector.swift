@@ -1,4 +1,5 @@
-package import Model
+import CLinux
+import Model
 
 /// Of a collector, since the last `take`. Source: agent-flow.md 17.
 package struct CollectorCounters: Sendable, Equatable {
@@ -17,57 +18,22 @@ package struct CollectorCounters: Sendable, Equatable {
     package init() {}
 }
 
-/// The slot of a collector: exactly one is open. Source: agent-flow.md 14.1.
-struct CollectorWindow: Sendable {
-    enum Step: Equatable, Sendable {
-        case late
-        case open
-        /// The open slot is over; its documents carry this second.
-        case over(UInt32)
-    }
-
-    let slotSeconds: UInt32
-    let delay: UInt32
-    private(set) var start: UInt32?
-
-    init(slotSeconds: UInt32, delay: UInt32) {
-        self.slotSeconds = slotSeconds
-        self.delay = delay
-    }
-
-    @inline(__always)
-    mutating func step(to time: UInt32) -> Step {
-        guard let begun = start else {
-            start = begin(time)
-            return .open
-        }
-        if time < begun { return .late }
-        if time &- begun < slotSeconds { return .open }
-        start = time / slotSeconds * slotSeconds
-        return .over(begun)
-    }
-
-    /// The time of a tick as a record's time would be.
-    func tickTime(_ clock: UInt32) -> UInt32 {
-        let lag = slotSeconds == 1 ? delay : delay - min(delay, 60)
-        return clock > lag ? clock - lag : 0
-    }
-
-    /// Before the first record there is nothing to flush, so the slot is that of the record.
-    private func begin(_ time: UInt32) -> UInt32 { time / slotSeconds * slotSeconds }
-}
-
-/// Turns quadruples into documents: for each end that is known, and for the pair. Source: agent-flow.md 14.
+/// Turns the quadruples of a slot into documents: for each end that is known, and for the pair.
+///
+/// A slot waits as it came from the generator until its window is over; documents are written only when their batch
+/// leaves. Source: agent-flow.md 13.5, 13.6, 14.
 package struct Collector: ~Copyable, MeterSink {
     private let settings: FlowMetricsSettings
     private let rules: TagRules
     private let flags: UInt32
     private var window: CollectorWindow
-    private var stash = DocumentStash()
+    private var connections: ConnectionTable
+    private var held: FilledSlot?
+    /// Slots whose window is over, in order, for `deliver`.
+    private var ready: [FilledSlot] = []
+    private var plan = DocumentPlan()
     private var counters = CollectorCounters()
     private var shrinksTaken: UInt64 = 0
-    /// Finished batches, in order, for `takeReady`.
-    private var ready: [[Document]] = []
 
     /// - Parameter slotSeconds: 1 or 60.
     package init(slotSeconds: UInt32, delay: UInt32, settings: FlowMetricsSettings, identity: MetricsIdentity) {
@@ -75,108 +41,126 @@ package struct Collector: ~Copyable, MeterSink {
         rules = TagRules(identity, settings)
         flags = slotSeconds == 1 ? Document.perSecond : 0
         window = CollectorWindow(slotSeconds: slotSeconds, delay: delay)
+        connections = ConnectionTable(limit: settings.maxConnections)
     }
 
-    package var hasReady: Bool { !ready.isEmpty }
-
-    /// Batches of at most 1024 documents whose slot is over, oldest first.
-    package mutating func takeReady() -> [[Document]] {
-        defer { ready = [] }
-        return ready
+    package mutating func take(_ slot: FilledSlot) {
+        counters.in &+= UInt64(slot.count)
+        switch window.step(to: slot.slot.pointee.startSeconds) {
+        case .late:
+            counters.dropBeforeWindow &+= UInt64(slot.count)
+            return
+        case .over, .open: release()
+        }
+        held = slot
     }
-
-    /// Gives a batch back after it was sent.
-    package mutating func recycle(_ batch: consuming [Document]) { stash.recycle(batch) }
 
     /// - Parameter seconds: clock, seconds since 1970.
     package mutating func tick(seconds: UInt32) {
         guard window.start != nil else { return }
-        if case .over(let start) = window.step(to: window.tickTime(seconds)) { flush(start) }
+        if case .over = window.step(to: window.tickTime(seconds)) { release() }
     }
 
-    /// Flushes the open slot: the end of a replay.
-    package mutating func flushAll() {
-        if let start = window.start { flush(start) }
-    }
+    /// Ends the open slot: the end of a replay.
+    package mutating func flushAll() { release() }
 
     package mutating func takeCounters() -> CollectorCounters {
         defer { counters = CollectorCounters() }
-        counters.stashLength = UInt64(stash.count)
-        counters.stashCapacity = UInt64(stash.capacity)
-        counters.stashShrinks = stash.shrinks - shrinksTaken
-        shrinksTaken = stash.shrinks
+        counters.stashLength = UInt64(held?.count ?? 0)
+        counters.stashCapacity = UInt64(plan.capacity)
+        counters.stashShrinks = plan.shrinks - shrinksTaken
+        shrinksTaken = plan.shrinks
         return counters
     }
 
-    package mutating func add(_ view: QuadrupleView) {
-        let entry = view.entry
-        counters.in &+= 1
-        switch window.step(to: entry.pointee.timeSeconds) {
-        case .late:
-            counters.dropBeforeWindow &+= 1
-            return
-        case .over(let start): flush(start)
-        case .open: break
+    /// Sends the documents of the slots that are over, oldest first, and gives the slots back.
+    mutating func deliver(to outlet: DocumentOutlet) {
+        while !ready.isEmpty {
+            let slot = ready.removeFirst()
+            deliver(slot.slot, to: outlet)
         }
-        guard let flow = entry.pointer(to: \.flow) else { return }
+    }
+
+    private mutating func release() {
+        guard let held else { return }
+        ready.append(held)
+        self.held = nil
+    }
+
+    private mutating func deliver(_ slot: UnsafeMutablePointer<QuadrupleSlot>, to outlet: DocumentOutlet) {
+        plan(slot)
+        counters.out &+= UInt64(plan.count)
+        let writer = DocumentWriter(slot: slot, flags: flags, rules: rules)
+        outlet.send(plan.count) { number, document in writer.write(plan.item(number), plan, document) }
+        plan.removeAll()
+    }
+
+    private mutating func plan(_ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+        let count = slot.pointee.entries.count
+        let endSeconds = slot.pointee.startSeconds &+ window.slotSeconds
+        let hasLoads = settings.npmMetricsConcurrent
+        for position in 0..<count {
+            if hasLoads, position + 16 < count {
+                connections.prefetchHome(slot.pointee.entries[position + 16].pointee.hash)
+                connections.prefetchEntry(slot.pointee.entries[position + 8].pointee.hash)
+            }
+            let entry = slot.pointee.entries[position]
+            finish(entry, endSeconds)
+            planDocuments(entry, position, slot)
+        }
+        connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
+    }
+
+    /// Source: agent-flow.md 14.2.
+    @inline(__always)
+    private mutating func planDocuments(
+        _ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ position: Int, _ slot: UnsafeMutablePointer<QuadrupleSlot>
+    ) {
         let isActiveSrc = entry.pointee.isActiveSrc
         let isActiveDst = entry.pointee.isActiveDst
         if settings.inactiveIPAggregation, !isActiveSrc, !isActiveDst {
             counters.dropInactive &+= 1
             return
         }
-        let srcDirection = flow.pointee.srcDirection
-        let dstDirection = flow.pointee.dstDirection
-        if (srcDirection == 0) == (dstDirection == 0) {
-            let isOTel = flow.pointee.signalSource == Raw.otel
-            let direction = isOTel ? Raw.sideApp : 0
-            let tag = DocumentTag.edge(
-                flow, direction: direction, isActiveSrc: isActiveSrc, isActiveDst: isActiveDst, isReversed: false,
-                rules)
-            put(tag, view, swapped: false)
-            return
+        let srcDirection = entry.pointee.flow.srcDirection
+        let dstDirection = entry.pointee.flow.dstDirection
+        if (srcDirection == 0) != (dstDirection == 0) {
+            let isActive = srcDirection != 0 ? isActiveSrc : isActiveDst
+            if srcDirection | dstDirection <= Raw.sideLocal, !settings.inactiveIPAggregation || isActive {
+                put(DocumentPlan.Reference(position, isSingle: true), slot)
+            }
+            let signal = entry.pointee.flow.signalSource
+            guard signal == Raw.packet || signal == Raw.xflow else { return }
         }
-        let end: FlowEnd = srcDirection != 0 ? .src : .dst
-        let direction = srcDirection | dstDirection
-        let isActive = end == .src ? isActiveSrc : isActiveDst
-        if direction <= Raw.sideLocal, !settings.inactiveIPAggregation || isActive {
-            let tag = DocumentTag.single(flow, end, isActive: isActive, isReversed: false, rules)
-            put(tag, view, swapped: end == .dst)
-        }
-        let signal = flow.pointee.signalSource
-        guard signal == Raw.packet || signal == Raw.xflow else { return }
-        let tag = DocumentTag.edge(
-            flow, direction: direction, isActiveSrc: isActiveSrc, isActiveDst: isActiveDst, isReversed: false, rules)
-        put(tag, view, swapped: false)
+        put(DocumentPlan.Reference(position, isSingle: false), slot)
     }
 
     @inline(__always)
-    private mutating func put(_ tag: DocumentTag, _ view: QuadrupleView, swapped: Bool) {
-        let app = AppFacts()
-        let key = DocumentKey(tag, app)
-        let hash = key.hash
-        if let found = stash.find(key, hash) {
-            stash.merge(view, swapped: swapped, at: found)
-            return
+    private mutating func put(_ reference: DocumentPlan.Reference, _ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+        let writer = DocumentWriter(slot: slot, flags: flags, rules: rules)
+        let isKept = plan.add(reference, writer.key(reference), limit: settings.maxEntriesPerSlot) {
+            writer.key($0)
         }
-        guard stash.count < settings.maxEntriesPerSlot else {
-            counters.dropByCapacity &+= 1
-            return
-        }
-        let flow = view.entry.pointer(to: \.flow).unsafelyUnwrapped
-        stash.append(key, hash, flowCount: view.entry.pointee.flowCount) { [flags, rules, window] document in
-            document.pointee.flags = flags
-            document.pointee.timestamp = window.start ?? 0
-            tag.write(to: document.pointer(to: \.tag).unsafelyUnwrapped, flow, app, rules)
-            let meter = DocumentStash.meter(of: document, as: FlowMeter.self)
-            view.add(to: meter, swapped: swapped)
-            meter.pointee.load = UInt64(view.entry.pointee.load)
-        }
+        if !isKept { counters.dropByCapacity &+= 1 }
     }
 
-    private mutating func flush(_ start: UInt32) {
-        guard stash.count > 0 else { return }
-        counters.out &+= UInt64(stash.count)
-        ready += stash.take()
+    /// Connections and active hosts, known only when the slot is complete. Source: agent-flow.md 13.5, 13.6.
+    @inline(__always)
+    private mutating func finish(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ endSeconds: UInt32) {
+        guard entry.pointee.flow.signalSource != Raw.ebpf else { return }
+        let proto = entry.pointee.flow.proto
+        if settings.npmMetricsConcurrent, proto == Raw.tcp || proto == Raw.udp {
+            let load = connections.update(
+                entry.pointer(to: \.flow).unsafelyUnwrapped, hash: entry.pointee.hash, sum: entry.pointee.connectionSum,
+                living: entry.pointee.connectionLiving,
+                isKnown: entry.pointee.hasConnections, timeSeconds: entry.pointee.timeSeconds, nowSeconds: endSeconds)
+            entry.pointee.load = load
+            let closed = entry.pointee.closedFlow
+            entry.pointee.flowCount = load > closed ? load &- closed : 0
+        }
+        // The memory of possible hosts exists only without this aggregation, and only this aggregation asks for it.
+        guard settings.inactiveIPAggregation else { return }
+        entry.pointee.isActiveSrc = entry.pointee.flow.isDeviceSrc
+        entry.pointee.isActiveDst = entry.pointee.flow.isDeviceDst
     }
 }

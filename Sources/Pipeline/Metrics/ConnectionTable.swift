@@ -91,12 +91,12 @@ struct ConnectionTable: ~Copyable {
         let position = entries.count
         let entry = entries.append()
         entry.initialize(to: Entry(key: key, living: living, timeSeconds: timeSeconds))
-        positions.insert(hash, position: position) { entries[$0].pointee.key.hash }
+        positions.insert(hash, position: position)
     }
 
     /// Fills the hole with the last entry.
     private mutating func remove(_ position: Int, _ hash: UInt64) {
-        positions.remove(hash, position: position) { entries[$0].pointee.key.hash }
+        positions.remove(hash, position: position)
         let last = entries.count - 1
         if position != last {
             let moved = entries[last].pointee

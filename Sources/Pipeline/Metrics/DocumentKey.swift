@@ -61,12 +61,12 @@ struct DocumentKey: BitwiseCopyable {
     }
 
     @inline(__always)
-    func equals(_ other: UnsafePointer<DocumentKey>) -> Bool {
-        let low = (ip.low ^ other.pointee.ip.low) | (ip1.low ^ other.pointee.ip1.low)
-        let high = (ip.high ^ other.pointee.ip.high) | (ip1.high ^ other.pointee.ip1.high)
-        let what = (service ^ other.pointee.service) | (place ^ other.pointee.place)
-        let rest = (tapPort ^ other.pointee.tapPort) | (gpids ^ other.pointee.gpids)
-        return low | high | what | rest | (endpoint ^ other.pointee.endpoint) == 0
+    func equals(_ other: DocumentKey) -> Bool {
+        let low = (ip.low ^ other.ip.low) | (ip1.low ^ other.ip1.low)
+        let high = (ip.high ^ other.ip.high) | (ip1.high ^ other.ip1.high)
+        let what = (service ^ other.service) | (place ^ other.place)
+        let rest = (tapPort ^ other.tapPort) | (gpids ^ other.gpids)
+        return low | high | what | rest | (endpoint ^ other.endpoint) == 0
     }
 }
 

@@ -34,8 +34,11 @@ struct DocumentTag: BitwiseCopyable {
     var gpid1: UInt32 = 0
     var tapType: UInt16
     var serverPort: UInt16 = 0
+    var podID: UInt32
     var direction: UInt8
     var proto: UInt8
+    var signalSource: UInt8
+    var isIPv6: Bool
     var isEdge: Bool
     /// The MAC bit is set though the address may be zero.
     var hasMac = false
@@ -75,6 +78,14 @@ struct DocumentTag: BitwiseCopyable {
             tag.serverPort = isSrc ? flow.pointee.realPortSrc : flow.pointee.realPortDst
         }
         return tag
+    }
+
+    /// Where the pair is seen from: the known end, else nowhere, or by the application. Source: agent-flow.md 14.2.
+    @inline(__always)
+    static func edgeDirection(_ flow: UnsafePointer<MiniFlow>) -> UInt8 {
+        let (src, dst) = (flow.pointee.srcDirection, flow.pointee.dstDirection)
+        if (src == 0) != (dst == 0) { return src | dst }
+        return flow.pointee.signalSource == Raw.otel ? Raw.sideApp : 0
     }
 
     /// Both ends of a flow. - Parameter direction: the known end's, or none, or app.
@@ -121,6 +132,9 @@ struct DocumentTag: BitwiseCopyable {
         tapPort = flow.pointee.tapPort
         tapType = flow.pointee.tapType
         proto = flow.pointee.proto
+        podID = flow.pointee.podID
+        signalSource = flow.pointee.signalSource
+        isIPv6 = flow.pointee.ethType == Raw.ipv6
         self.direction = isReversed ? (TapSide(rawValue: direction)?.reversed.rawValue ?? direction) : direction
         self.isEdge = isEdge
     }
@@ -155,9 +169,7 @@ struct DocumentTag: BitwiseCopyable {
 
     /// Writes the tag of a new document.
     @inline(__always)
-    func write(
-        to tag: UnsafeMutablePointer<MiniTag>, _ flow: UnsafePointer<MiniFlow>, _ app: AppFacts, _ rules: TagRules
-    ) {
+    func write(to tag: UnsafeMutablePointer<MiniTag>, _ app: AppFacts, _ rules: TagRules) {
         tag.pointee.code = code(isApp: app.isApp)
         tag.pointee.field.ip = ip
         tag.pointee.field.ip1 = ip1
@@ -168,17 +180,17 @@ struct DocumentTag: BitwiseCopyable {
         tag.pointee.field.l3EpcID1 = epc1
         tag.pointee.field.gpid = gpid
         tag.pointee.field.gpid1 = gpid1
-        tag.pointee.field.podID = flow.pointee.podID
+        tag.pointee.field.podID = podID
         tag.pointee.field.globalThreadID = UInt32(rules.globalThreadID)
         tag.pointee.field.vtapID = UInt32(rules.agentID)
         tag.pointee.field.serverPort = serverPort
         tag.pointee.field.tapType = tapType
-        tag.pointee.field.isIPv6 = flow.pointee.ethType == Raw.ipv6
+        tag.pointee.field.isIPv6 = isIPv6
         tag.pointee.field.direction = direction
         tag.pointee.field.tapSide = direction
         tag.pointee.field.proto = proto
         tag.pointee.field.l7Protocol = app.l7Protocol
-        tag.pointee.field.signalSource = flow.pointee.signalSource
+        tag.pointee.field.signalSource = signalSource
         tag.pointee.field.bizType = app.bizType
     }
 }

@@ -219,9 +219,7 @@ package struct FlowAggr: ~Copyable {
                 flowID: flow.pointee.flowID, flowTime: flowTime, previous: tail, next: -1, flow: flow.pointee))
         if tail >= 0 { pool[tail].pointee.next = number } else { slots[slot].head = number }
         slots[slot].tail = number
-        positions.insert(hash, position: Int(number)) {
-            FlowAggr.hash(pool[Int32(truncatingIfNeeded: $0)].pointee.flowID)
-        }
+        positions.insert(hash, position: Int(number))
     }
 
     private func ringPosition(_ flowTime: UInt32) -> Int {
@@ -237,9 +235,7 @@ package struct FlowAggr: ~Copyable {
     }
 
     private mutating func removePosition(_ number: Int32, hash: UInt64) {
-        positions.remove(hash, position: Int(number)) {
-            FlowAggr.hash(pool[Int32(truncatingIfNeeded: $0)].pointee.flowID)
-        }
+        positions.remove(hash, position: Int(number))
     }
 
     private mutating func release(_ number: Int32) {

@@ -6,6 +6,11 @@ import Model
 /// lie in parts of their own. Source: agent-flow.md 13.3, 13.4.
 package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
     package internal(set) var flow: MiniFlow
+    /// These four fill the end of the facts, so that an entry is four cache lines.
+    var directionScore: UInt8
+    var hasConnections: Bool
+    var isActiveSrc: Bool
+    var isActiveDst: Bool
     /// Of the quadruple.
     var hash: UInt64
     var byteTx: UInt64
@@ -32,10 +37,6 @@ package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
     var performance: UInt32
     var anomaly: UInt32
     var l7: UInt32
-    var directionScore: UInt8
-    var hasConnections: Bool
-    var isActiveSrc: Bool
-    var isActiveDst: Bool
 
     static var none: UInt32 { .max }
 
@@ -46,11 +47,10 @@ package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
     ) {
         entry.initialize(
             to: FlowMeterWithFlow(
-                flow: MiniFlow(flow), hash: hash, byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0,
-                l4ByteRx: 0,
-                packetTx: 0, packetRx: 0, newFlow: 0, closedFlow: 0, syn: 0, synAck: 0, load: 0, flowCount: 0,
-                timeSeconds: 0, connectionSum: 0, connectionLiving: 0, performance: none, anomaly: none, l7: none,
-                directionScore: 0, hasConnections: false, isActiveSrc: false, isActiveDst: false))
+                flow: MiniFlow(flow), directionScore: 0, hasConnections: false, isActiveSrc: false, isActiveDst: false,
+                hash: hash, byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0, l4ByteRx: 0, packetTx: 0,
+                packetRx: 0, newFlow: 0, closedFlow: 0, syn: 0, synAck: 0, load: 0, flowCount: 0, timeSeconds: 0,
+                connectionSum: 0, connectionLiving: 0, performance: none, anomaly: none, l7: none))
     }
 
     @inline(__always)

@@ -9,7 +9,8 @@ struct FlowMetering: ~Copyable {
     private struct Prepared: BitwiseCopyable {
         var key: QuadrupleKey
         var hash: UInt64
-        var seconds: UInt32
+        var second: UnsafeMutablePointer<QuadrupleSlot>
+        var minute: UnsafeMutablePointer<QuadrupleSlot>
     }
 
     static var groupSize: Int { 16 }
@@ -49,14 +50,18 @@ struct FlowMetering: ~Copyable {
             let key = QuadrupleKey(flow)
             let hash = key.hash
             let seconds = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
-            prepared[index] = Prepared(key: key, hash: hash, seconds: seconds)
-            if hasSecond { dft_prefetch(second.prefetchTable(hash, seconds: seconds)) }
-            dft_prefetch(minute.prefetchTable(hash, seconds: seconds))
+            let (secondSlot, minuteSlot) = (second.likelySlot(seconds), minute.likelySlot(seconds))
+            prepared[index] = Prepared(key: key, hash: hash, second: secondSlot, minute: minuteSlot)
+            if hasSecond { dft_prefetch(secondSlot.pointee.positions.home(of: hash)) }
+            dft_prefetch(minuteSlot.pointee.positions.home(of: hash))
         }
         for index in 0..<count {
-            let (hash, seconds) = (prepared[index].hash, prepared[index].seconds)
-            if hasSecond, let entry = second.prefetchEntry(hash, seconds: seconds) { prefetchEntry(entry) }
-            if let entry = minute.prefetchEntry(hash, seconds: seconds) { prefetchEntry(entry) }
+            if hasSecond { prefetchEntry(prepared[index].second, prepared[index].hash) }
+            prefetchEntry(prepared[index].minute, prepared[index].hash)
+        }
+        for index in 0..<count {
+            if hasSecond { prefetchPart(prepared[index].second, prepared[index].hash) }
+            prefetchPart(prepared[index].minute, prepared[index].hash)
         }
         if hasSecond {
             for index in 0..<count {
@@ -88,10 +93,24 @@ struct FlowMetering: ~Copyable {
 
     /// Facts and traffic counters: every merge touches all of them.
     @inline(__always)
-    private func prefetchEntry(_ entry: UnsafeRawPointer) {
+    private func prefetchEntry(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) {
+        let position = slot.pointee.positions.likelyPosition(hash)
+        guard position >= 0 else { return }
+        let entry = UnsafeRawPointer(slot.pointee.entries[position])
         dft_prefetch(entry)
         dft_prefetch(entry + 64)
         dft_prefetch(entry + 128)
         dft_prefetch(entry + 192)
+    }
+
+    @inline(__always)
+    private func prefetchPart(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) {
+        let position = slot.pointee.positions.likelyPosition(hash)
+        guard position >= 0 else { return }
+        let number = slot.pointee.entries[position].pointee.performance
+        guard number != FlowMeterWithFlow.none else { return }
+        let part = UnsafeRawPointer(slot.pointee.performance[Int(number)])
+        dft_prefetch(part)
+        dft_prefetch(part + 64)
     }
 }

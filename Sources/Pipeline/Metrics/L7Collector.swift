@@ -1,15 +1,21 @@
-package import Model
+import Model
 
 /// Turns L7 counters into documents. Source: agent-flow.md 14, 15.
 package struct L7Collector: ~Copyable, AppMeterSink {
+    private static var mostSpare: Int { 2 }
+
     private let settings: FlowMetricsSettings
     private let rules: TagRules
     private let flags: UInt32
     private var window: CollectorWindow
-    private var stash = DocumentStash()
+    private var stash = AppStash()
+    /// Slots that are over, in order, for `deliver`.
+    private var ready: [AppStash] = []
+    /// Stashes whose memory is used again.
+    private var spare: [AppStash] = []
+    private var shrinker = ShrinkRule()
     private var counters = CollectorCounters()
     private var shrinksTaken: UInt64 = 0
-    private var ready: [[Document]] = []
     /// Slot of the first immediate entry, while no window has begun.
     private var provisionalStart: UInt32?
 
@@ -20,132 +26,99 @@ package struct L7Collector: ~Copyable, AppMeterSink {
         window = CollectorWindow(slotSeconds: slotSeconds, delay: delay)
     }
 
-    package var hasReady: Bool { !ready.isEmpty }
-
-    /// Batches of at most 1024 documents whose slot is over, oldest first.
-    package mutating func takeReady() -> [[Document]] {
-        defer { ready = [] }
-        return ready
-    }
-
     package mutating func tick(seconds: UInt32) {
         guard window.start != nil || provisionalStart != nil else { return }
-        begin(at: window.tickTime(seconds))
-        if case .over = window.step(to: window.tickTime(seconds)) { flush() }
+        step(to: window.tickTime(seconds))
     }
 
-    package mutating func flushAll() { flush() }
+    package mutating func flushAll() { flush(window.start) }
 
     package mutating func takeCounters() -> CollectorCounters {
         defer { counters = CollectorCounters() }
         counters.stashLength = UInt64(stash.count)
         counters.stashCapacity = UInt64(stash.capacity)
-        counters.stashShrinks = stash.shrinks - shrinksTaken
-        shrinksTaken = stash.shrinks
+        counters.stashShrinks = shrinker.shrinks - shrinksTaken
+        shrinksTaken = shrinker.shrinks
         return counters
     }
 
+    /// Sends the documents of the slots that are over, oldest first.
+    mutating func deliver(to outlet: DocumentOutlet) {
+        while !ready.isEmpty {
+            let stash = ready.removeFirst()
+            stash.deliver(to: outlet, flags: flags, rules: rules, slotSeconds: window.slotSeconds)
+            stash.removeAll(&shrinker)
+            if spare.count < Self.mostSpare { spare.append(stash) }
+        }
+    }
+
     package mutating func add(
-        _ entry: borrowing AppMeterWithFlow, _ flow: UnsafePointer<MiniFlow>, isImmediate: Bool
+        _ entry: UnsafePointer<AppEntry>, _ flow: UnsafePointer<MiniFlow>, endpoint: String, isImmediate: Bool
     ) {
         counters.in &+= 1
         if isImmediate {
             // Counted in the open slot; before there is one, in the slot of its own time.
             if window.start == nil, provisionalStart == nil {
-                provisionalStart = entry.timeSeconds / window.slotSeconds * window.slotSeconds
+                provisionalStart = entry.pointee.timeSeconds / window.slotSeconds * window.slotSeconds
             }
-        } else {
-            begin(at: entry.timeSeconds)
-            switch window.step(to: entry.timeSeconds) {
-            case .late:
-                counters.dropBeforeWindow &+= 1
-                return
-            case .over: flush()
-            case .open: break
-            }
+        } else if !step(to: entry.pointee.timeSeconds) {
+            counters.dropBeforeWindow &+= 1
+            return
         }
-        if settings.inactiveIPAggregation, !entry.isActiveSrc, !entry.isActiveDst {
+        // Source: agent-flow.md 13.6; see `Collector`.
+        let isActiveSrc = settings.inactiveIPAggregation && flow.pointee.isDeviceSrc
+        let isActiveDst = settings.inactiveIPAggregation && flow.pointee.isDeviceDst
+        if settings.inactiveIPAggregation, !isActiveSrc, !isActiveDst {
             counters.dropInactive &+= 1
             return
         }
-        document(entry, flow)
+        let (srcDirection, dstDirection) = (flow.pointee.srcDirection, flow.pointee.dstDirection)
+        let isReversed = entry.pointee.isReversed
+        if (srcDirection == 0) != (dstDirection == 0) {
+            let end: FlowEnd = srcDirection != 0 ? .src : .dst
+            let isActive = end == .src ? isActiveSrc : isActiveDst
+            let isAtEnd = srcDirection | dstDirection <= Raw.sideLocal || flow.pointee.signalSource != Raw.packet
+            if isAtEnd, !settings.inactiveIPAggregation || isActive {
+                put(DocumentTag.single(flow, end, isActive: isActive, isReversed: isReversed, rules), entry, endpoint)
+            }
+        }
+        let tag = DocumentTag.edge(
+            flow, direction: DocumentTag.edgeDirection(flow), isActiveSrc: isActiveSrc, isActiveDst: isActiveDst,
+            isReversed: isReversed, rules)
+        put(tag, entry, endpoint)
     }
 
-    /// Opens the window; what came before joins its first slot.
-    private mutating func begin(at time: UInt32) {
-        guard window.start == nil else { return }
-        _ = window.step(to: time)
-        if provisionalStart != nil, let start = window.start { stash.restamp(start, slotSeconds: window.slotSeconds) }
-        provisionalStart = nil
-    }
-
+    /// Moves the window; what came before it opened joins its first slot. False = too late.
     @inline(__always)
-    private mutating func document(_ entry: borrowing AppMeterWithFlow, _ flow: UnsafePointer<MiniFlow>) {
-        let srcDirection = flow.pointee.srcDirection
-        let dstDirection = flow.pointee.dstDirection
-        let signal = flow.pointee.signalSource
-        let isReversed = entry.isReversed
-        if (srcDirection == 0) == (dstDirection == 0) {
-            let direction = signal == SignalSource.otel.rawValue ? TapSide.app.rawValue : TapSide.rest.rawValue
-            put(edge(entry, flow, direction), entry, flow)
-            return
+    @discardableResult
+    private mutating func step(to time: UInt32) -> Bool {
+        provisionalStart = nil
+        let begun = window.start
+        switch window.step(to: time) {
+        case .late: return false
+        case .open: return true
+        case .over:
+            flush(begun)
+            return true
         }
-        let end: FlowEnd = srcDirection != 0 ? .src : .dst
-        let direction = srcDirection | dstDirection
-        let isActive = end == .src ? entry.isActiveSrc : entry.isActiveDst
-        let isAtEnd = direction <= TapSide.local.rawValue || signal != SignalSource.packet.rawValue
-        if isAtEnd, !settings.inactiveIPAggregation || isActive {
-            put(
-                DocumentTag.single(flow, end, isActive: isActive, isReversed: isReversed, rules), entry, flow)
-        }
-        put(edge(entry, flow, direction), entry, flow)
     }
 
-    private func edge(
-        _ entry: borrowing AppMeterWithFlow, _ flow: UnsafePointer<MiniFlow>, _ direction: UInt8
-    ) -> DocumentTag {
-        DocumentTag.edge(
-            flow, direction: direction, isActiveSrc: entry.isActiveSrc, isActiveDst: entry.isActiveDst,
-            isReversed: entry.isReversed, rules)
-    }
-
-    private mutating func put(
-        _ tag: DocumentTag, _ entry: borrowing AppMeterWithFlow, _ flow: UnsafePointer<MiniFlow>
-    ) {
-        let app = AppFacts(
-            endpointHash: entry.endpointHash, timeSpanSlots: entry.timeSpanSlots, l7Protocol: entry.l7Protocol,
-            bizType: entry.bizType, isApp: true)
-        let key = DocumentKey(tag, app)
-        let hash = key.hash
-        if let found = stash.find(key, hash) {
-            stash.merge(entry.meter, at: found)
-            return
-        }
-        guard stash.count < settings.maxEntriesPerSlot else {
+    private mutating func put(_ tag: DocumentTag, _ entry: UnsafePointer<AppEntry>, _ endpoint: String) {
+        let facts = AppFacts(
+            endpointHash: entry.pointee.endpointHash, timeSpanSlots: entry.pointee.timeSpanSlots,
+            l7Protocol: entry.pointee.l7Protocol, bizType: entry.pointee.bizType, isApp: true)
+        if !stash.add(tag, facts, entry, endpoint: endpoint, limit: settings.maxEntriesPerSlot) {
             counters.dropByCapacity &+= 1
-            return
-        }
-        let start = timestamp(spanSlots: entry.timeSpanSlots)
-        let (meter, endpoint) = (entry.meter, entry.endpoint)
-        stash.append(key, hash, flowCount: 0) { [flags, rules] document in
-            document.pointee.flags = flags
-            document.pointee.timestamp = start
-            tag.write(to: document.pointer(to: \.tag).unsafelyUnwrapped, flow, app, rules)
-            document.pointee.tag.field.endpoint = endpoint
-            document.pointee.meter = .app(meter)
         }
     }
 
-    private func timestamp(spanSlots: UInt32) -> UInt32 {
-        let start = window.start ?? provisionalStart ?? 0
-        let back = spanSlots &* window.slotSeconds
-        return start > back ? start - back : 0
-    }
-
-    private mutating func flush() {
+    /// - Parameter start: of the slot that is over.
+    private mutating func flush(_ start: UInt32?) {
         guard stash.count > 0 else { return }
         counters.out &+= UInt64(stash.count)
-        ready += stash.take()
+        stash.startSeconds = start ?? provisionalStart ?? 0
         provisionalStart = nil
+        ready.append(stash)
+        stash = spare.popLast() ?? AppStash()
     }
 }

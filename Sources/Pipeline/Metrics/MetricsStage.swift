@@ -16,6 +16,9 @@ package final class MetricsStage {
     private var secondAppCollector: L7Collector
     private var minuteAppCollector: L7Collector
     private var aggregator: FlowAggr
+    private let outlet: DocumentOutlet
+    /// Of the latest tick.
+    private var tickSeconds: UInt32 = 0
 
     package init(settings: MetricsSettings = MetricsSettings(), sink: any RecordSink) {
         self.settings = settings
@@ -34,6 +37,7 @@ package final class MetricsStage {
         minuteAppCollector = L7Collector(
             slotSeconds: 60, delay: delays.minuteCollector, settings: settings.metrics, identity: settings.identity)
         aggregator = FlowAggr(settings: settings.flowLog, delays: delays)
+        outlet = DocumentOutlet { [sink] in sink.send(documents: $0) }
     }
 
     /// A batch of second records; a sink that wants them sees them first.
@@ -58,18 +62,18 @@ package final class MetricsStage {
 
     package func handle(l7Stats: [L7Stats]) {
         guard makesDocuments else { return }
-        for stats in l7Stats { handle(l7Stats: stats) }
+        l7Stats.withUnsafeBufferPointer { stats in
+            if settings.metrics.secondMetrics { secondApp.handle(stats, into: &secondAppCollector) }
+            minuteApp.handle(stats, into: &minuteAppCollector)
+        }
         deliver(partialLogs: false)
     }
 
-    private func handle(l7Stats stats: borrowing L7Stats) {
-        if settings.metrics.secondMetrics { secondApp.handle(stats, into: &secondAppCollector) }
-        minuteApp.handle(stats, into: &minuteAppCollector)
-    }
-
-    /// Packet time in a replay, the clock otherwise; about once a second. Hands on what is complete.
+    /// Packet time in a replay, the clock otherwise; does something once a second. Hands on what is complete.
     package func tick(nowNs: UInt64) {
         let seconds = UInt32(truncatingIfNeeded: nowNs / 1_000_000_000)
+        guard seconds != tickSeconds else { return }
+        tickSeconds = seconds
         if makesDocuments {
             metering.tick(seconds: seconds, second: &secondCollector, minute: &minuteCollector)
             if settings.metrics.secondMetrics { secondApp.tick(seconds: seconds, into: &secondAppCollector) }
@@ -122,23 +126,12 @@ package final class MetricsStage {
     }
 
     private func deliver(partialLogs: Bool) {
-        if secondCollector.hasReady { send(secondCollector.takeReady()) { secondCollector.recycle($0) } }
-        if secondAppCollector.hasReady { send(secondAppCollector.takeReady()) { _ in } }
-        if minuteCollector.hasReady { send(minuteCollector.takeReady()) { minuteCollector.recycle($0) } }
-        if minuteAppCollector.hasReady { send(minuteAppCollector.takeReady()) { _ in } }
+        secondCollector.deliver(to: outlet)
+        secondAppCollector.deliver(to: outlet)
+        minuteCollector.deliver(to: outlet)
+        minuteAppCollector.deliver(to: outlet)
         if aggregator.hasReady || partialLogs {
             for batch in aggregator.takeReady(partial: partialLogs) { sink.send(flowLogs: batch) }
-        }
-    }
-
-    /// Sends each batch and gives it up at once, so that its memory can be used again.
-    private func send(_ batches: consuming [[Document]], _ recycle: (consuming [Document]) -> Void) {
-        var batches = batches
-        for index in batches.indices {
-            var batch: [Document] = []
-            swap(&batch, &batches[index])
-            sink.send(documents: batch)
-            recycle(batch)
         }
     }
 }

@@ -1,7 +1,8 @@
 /// Positions of entries by hash: open addressing, linear probing, backward-shift delete; it holds no keys itself.
 ///
-/// A slot is 32 bits of hash and 32 bits of position + 1; 0 is empty. The owner compares keys in its dense entries.
-/// Load stays at or under one half. Not safe for several threads.
+/// A slot is the upper 32 bits of the hash and 32 bits of position + 1; 0 is empty. The home of a slot follows from
+/// its own bits, so that growth and removal need not look at the entries. The owner compares keys in its dense
+/// entries. Load stays at or under one half. Not safe for several threads.
 struct PositionTable: ~Copyable {
     private var slots: UnsafeMutablePointer<UInt64>
     private var mask: Int
@@ -23,15 +24,13 @@ struct PositionTable: ~Copyable {
 
     /// Address of the first slot that `find` will read, for a prefetch.
     @inline(__always)
-    func home(of hash: UInt64) -> UnsafeRawPointer {
-        UnsafeRawPointer(slots + (Int(truncatingIfNeeded: hash) & mask))
-    }
+    func home(of hash: UInt64) -> UnsafeRawPointer { UnsafeRawPointer(slots + homeIndex(hash)) }
 
     /// Position whose hash fits and for which `matches` says yes; nil = not there.
     @inline(__always)
     func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
         let tag = hash >> 32
-        var index = Int(truncatingIfNeeded: hash) & mask
+        var index = homeIndex(hash)
         while true {
             let slot = slots[index]
             if slot == 0 { return nil }
@@ -46,22 +45,22 @@ struct PositionTable: ~Copyable {
     /// The position that the first slot of this hash with a fitting tag holds, unverified; -1 = none. For prefetches.
     @inline(__always)
     func likelyPosition(_ hash: UInt64) -> Int {
-        let slot = slots[Int(truncatingIfNeeded: hash) & mask]
+        let slot = slots[homeIndex(hash)]
         return slot >> 32 == hash >> 32 ? Int(truncatingIfNeeded: slot & 0xffff_ffff) &- 1 : -1
     }
 
-    /// Adds a position that `find` did not find. `rehash` gives the hash of any position, for growth.
+    /// Adds a position that `find` did not find.
     @inline(__always)
-    mutating func insert(_ hash: UInt64, position: Int, rehash: (Int) -> UInt64) {
-        if (count &+ 1) &* 2 > mask { grow(rehash) }
-        place(hash, UInt64(truncatingIfNeeded: position &+ 1))
+    mutating func insert(_ hash: UInt64, position: Int) {
+        if (count &+ 1) &* 2 > mask { grow() }
+        place((hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: position &+ 1))
         count &+= 1
     }
 
     /// Removes a position that is present under this hash.
-    mutating func remove(_ hash: UInt64, position: Int, rehash: (Int) -> UInt64) {
+    mutating func remove(_ hash: UInt64, position: Int) {
         let wanted = (hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: position &+ 1)
-        var hole = Int(truncatingIfNeeded: hash) & mask
+        var hole = homeIndex(hash)
         while slots[hole] != wanted {
             if slots[hole] == 0 { return }
             hole = (hole &+ 1) & mask
@@ -69,10 +68,8 @@ struct PositionTable: ~Copyable {
         count &-= 1
         var index = (hole &+ 1) & mask
         while slots[index] != 0 {
-            let held = Int(truncatingIfNeeded: slots[index] & 0xffff_ffff) &- 1
-            let home = Int(truncatingIfNeeded: rehash(held)) & mask
             // Moves back what may lie in the hole: its home is not between hole and index.
-            if (index &- home) & mask >= (index &- hole) & mask {
+            if (index &- homeIndex(slots[index])) & mask >= (index &- hole) & mask {
                 slots[hole] = slots[index]
                 hole = index
             }
@@ -84,7 +81,7 @@ struct PositionTable: ~Copyable {
     /// Points the slot of `from` to `to`, after the owner moved its entry.
     mutating func relocate(_ hash: UInt64, from: Int, to: Int) {
         let wanted = (hash & PositionTable.tagMask) | UInt64(truncatingIfNeeded: from &+ 1)
-        var index = Int(truncatingIfNeeded: hash) & mask
+        var index = homeIndex(hash)
         while slots[index] != wanted {
             if slots[index] == 0 { return }
             index = (index &+ 1) & mask
@@ -111,23 +108,23 @@ struct PositionTable: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func place(_ hash: UInt64, _ value: UInt64) {
-        var index = Int(truncatingIfNeeded: hash) & mask
+    private func homeIndex(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash >> 32) & mask }
+
+    @inline(__always)
+    private mutating func place(_ slot: UInt64) {
+        var index = homeIndex(slot)
         while slots[index] != 0 { index = (index &+ 1) & mask }
-        slots[index] = (hash & PositionTable.tagMask) | value
+        slots[index] = slot
     }
 
     @inline(never)
-    private mutating func grow(_ rehash: (Int) -> UInt64) {
+    private mutating func grow() {
         let old = slots
         let size = mask + 1
         slots = .allocate(capacity: size * 2)
         slots.initialize(repeating: 0, count: size * 2)
         mask = size * 2 - 1
-        for index in 0..<size where old[index] != 0 {
-            let value = old[index] & 0xffff_ffff
-            place(rehash(Int(truncatingIfNeeded: value) &- 1), value)
-        }
+        for index in 0..<size where old[index] != 0 { place(old[index]) }
         old.deallocate()
     }
 }

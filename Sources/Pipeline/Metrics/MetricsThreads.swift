@@ -4,8 +4,8 @@ import Synchronization
 /// The stages behind one flow table on threads of their own, with the queues between them: the live form of
 /// `MetricsStage`.
 ///
-/// Queue items are batches of at most 1024 records, handed over without copying; capacities and counters are in
-/// records. Writers never wait: a full queue drops its oldest batch and counts it. Source: agent-flow.md 1.
+/// Queue items are batches of at most 1024 records, or whole slots of quadruples, handed over without copying;
+/// capacities and counters are in records. Writers never wait: a full queue drops its oldest batch and counts it. Source: agent-flow.md 1.
 package final class MetricsThreads: Sendable {
     /// Queue capacities, records. Source: agent-flow.md 1.
     package struct Capacities: Sendable {
@@ -21,8 +21,8 @@ package final class MetricsThreads: Sendable {
     private let clock: @Sendable () -> UInt64
     private let flows: OverwriteQueue<[TaggedFlow]>
     private let l7Stats: OverwriteQueue<[L7Stats]>
-    private let secondMeters: OverwriteQueue<[QuadrupleItem]>
-    private let minuteMeters: OverwriteQueue<[QuadrupleItem]>
+    private let secondMeters: OverwriteQueue<FilledSlot>
+    private let minuteMeters: OverwriteQueue<FilledSlot>
     private let secondApps: OverwriteQueue<[AppMeterItem]>
     private let minuteApps: OverwriteQueue<[AppMeterItem]>
     private let aggregated: OverwriteQueue<[TaggedFlow]>
@@ -35,6 +35,8 @@ package final class MetricsThreads: Sendable {
 
     private static let kinds = ["second", "minute", "l7_second", "l7_minute"]
     private static let timeoutMs = 1000
+    /// More than a generator can flush at once; so many slots waiting means that the collector stands still.
+    private static let mostSlots = 16
 
     /// - Parameter clock: ns since 1970; what windows go by while no records come.
     package init(
@@ -52,8 +54,12 @@ package final class MetricsThreads: Sendable {
         l7Stats = OverwriteQueue(
             name: "1-l7-stats-to-quadruple-generator", capacity: batches(capacities.flowGenerator)
         ) { $0.count }
-        secondMeters = OverwriteQueue(name: "2-flow-with-meter-to-second-collector", capacity: meters) { $0.count }
-        minuteMeters = OverwriteQueue(name: "2-flow-with-meter-to-minute-collector", capacity: meters) { $0.count }
+        secondMeters = OverwriteQueue(name: "2-flow-with-meter-to-second-collector", capacity: Self.mostSlots) {
+            $0.count
+        }
+        minuteMeters = OverwriteQueue(name: "2-flow-with-meter-to-minute-collector", capacity: Self.mostSlots) {
+            $0.count
+        }
         secondApps = OverwriteQueue(name: "2-flow-with-meter-to-l7-second-collector", capacity: meters) { $0.count }
         minuteApps = OverwriteQueue(name: "2-flow-with-meter-to-l7-minute-collector", capacity: meters) { $0.count }
         aggregated = OverwriteQueue(
@@ -125,8 +131,8 @@ package final class MetricsThreads: Sendable {
     private func clockSeconds() -> UInt32 { UInt32(truncatingIfNeeded: clock() / 1_000_000_000) }
 
     /// Takes batches until the queue is closed and empty; `idle` runs about once a second, with the clock's seconds.
-    private func drain<Item>(
-        _ queue: OverwriteQueue<[Item]>, _ batch: ([Item]) -> Void, idle: (UInt32) -> Void
+    private func drain<Batch>(
+        _ queue: OverwriteQueue<Batch>, _ batch: (Batch) -> Void, idle: (UInt32) -> Void
     ) {
         var lastIdle = clockSeconds()
         while true {
@@ -144,26 +150,20 @@ package final class MetricsThreads: Sendable {
 
     private func runGenerators() {
         var metering = FlowMetering(settings)
-        var second = QuadrupleBatcher(secondMeters)
-        var minute = QuadrupleBatcher(minuteMeters)
+        var second = SlotQueuer(secondMeters)
+        var minute = SlotQueuer(minuteMeters)
         let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
         drain(flows) { batch in
             if sink.wantsSecondFlows { sink.observe(secondFlows: batch) }
             aggregated.put([batch])
             guard isEnabled else { return }
             batch.withUnsafeBufferPointer { metering.handle($0, second: &second, minute: &minute) }
-            second.flush()
-            minute.flush()
         } idle: { seconds in
             guard isEnabled else { return }
             metering.tick(seconds: seconds, second: &second, minute: &minute)
-            second.flush()
-            minute.flush()
             publish(metering.takeCounters())
         }
         metering.flushAll(second: &second, minute: &minute)
-        second.flush()
-        minute.flush()
         publish(metering.takeCounters())
         secondMeters.close()
         minuteMeters.close()
@@ -184,7 +184,7 @@ package final class MetricsThreads: Sendable {
         let hasSecond = settings.metrics.secondMetrics
         drain(l7Stats) { batch in
             guard isEnabled else { return }
-            for stats in batch {
+            batch.withUnsafeBufferPointer { stats in
                 if hasSecond { second.handle(stats, into: &secondBatch) }
                 minute.handle(stats, into: &minuteBatch)
             }
@@ -208,42 +208,45 @@ package final class MetricsThreads: Sendable {
         minuteApps.close()
     }
 
-    private func runCollector(_ board: Int, _ queue: OverwriteQueue<[QuadrupleItem]>, slotSeconds: UInt32) {
+    private func runCollector(_ board: Int, _ queue: OverwriteQueue<FilledSlot>, slotSeconds: UInt32) {
+        let outlet = makeOutlet()
         var collector = Collector(
             slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
             identity: settings.identity)
-        drain(queue) { batch in
-            batch.withUnsafeBufferPointer { items in
-                guard let base = items.baseAddress else { return }
-                for index in items.indices { QuadrupleItem.show(base + index) { collector.add($0) } }
-            }
-            send(collector.takeReady())
+        drain(queue) { slot in
+            collector.take(slot)
+            collector.deliver(to: outlet)
         } idle: { seconds in
             collector.tick(seconds: seconds)
-            send(collector.takeReady())
+            collector.deliver(to: outlet)
             collectorBoards[board].publish(collector.takeCounters())
         }
         collector.flushAll()
-        send(collector.takeReady())
+        collector.deliver(to: outlet)
         collectorBoards[board].publish(collector.takeCounters())
     }
 
     private func runAppCollector(_ board: Int, _ queue: OverwriteQueue<[AppMeterItem]>, slotSeconds: UInt32) {
+        let outlet = makeOutlet()
         var collector = L7Collector(
             slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
             identity: settings.identity)
         drain(queue) { batch in
             for item in batch {
-                withUnsafePointer(to: item.flow) { collector.add(item.entry, $0, isImmediate: item.isImmediate) }
+                withUnsafePointer(to: item.entry) { entry in
+                    withUnsafePointer(to: item.flow) { flow in
+                        collector.add(entry, flow, endpoint: item.endpoint, isImmediate: item.isImmediate)
+                    }
+                }
             }
-            send(collector.takeReady())
+            collector.deliver(to: outlet)
         } idle: { seconds in
             collector.tick(seconds: seconds)
-            send(collector.takeReady())
+            collector.deliver(to: outlet)
             collectorBoards[board].publish(collector.takeCounters())
         }
         collector.flushAll()
-        send(collector.takeReady())
+        collector.deliver(to: outlet)
         collectorBoards[board].publish(collector.takeCounters())
     }
 
@@ -266,7 +269,7 @@ package final class MetricsThreads: Sendable {
         slotSeconds == 1 ? settings.delays.secondCollector : settings.delays.minuteCollector
     }
 
-    private func send(_ batches: [[Document]]) {
-        for batch in batches { documentGate.withLock { _ in sink.send(documents: batch) } }
+    private func makeOutlet() -> DocumentOutlet {
+        DocumentOutlet { [self] batch in documentGate.withLock { _ in sink.send(documents: batch) } }
     }
 }

@@ -1,9 +1,8 @@
 package import Model
 
-/// Takes what a generator flushes, slot by slot, in the order in which quadruples first appeared.
+/// Takes what a generator flushes, slot by slot; quadruples lie in the order in which they first appeared.
 package protocol MeterSink: ~Copyable {
-    /// - Parameter view: valid during the call only.
-    mutating func add(_ view: QuadrupleView)
+    mutating func take(_ slot: FilledSlot)
 }
 
 /// Merges second flow records by quadruple in slots of one second or one minute (`SubQuadGen`).
@@ -11,28 +10,19 @@ package protocol MeterSink: ~Copyable {
 /// A value without a clock: time comes with each record (`flowStatTime`) or tick. Slots are emptied in order into the
 /// sink given with the call. Source: agent-flow.md 13.
 package struct QuadrupleGenerator: ~Copyable {
-    struct Slot: ~Copyable {
-        var positions = PositionTable()
-        var entries = BlockArray<FlowMeterWithFlow>()
-        var performance = BlockArray<PerformancePart>()
-        var anomalies = BlockArray<AnomalyPart>()
-        var l7 = BlockArray<L7Part>()
-    }
-
     private let settings: FlowMetricsSettings
     private var window: SlotWindow
-    private var slots: UnsafeMutablePointer<Slot>
-    private var connections: ConnectionTable
+    /// By ring position.
+    private var slots: UnsafeMutablePointer<UnsafeMutablePointer<QuadrupleSlot>>
+    private let pool = SlotPool()
     private var counters = GeneratorCounters()
-    private var shrinker = ShrinkRule()
 
     /// - Parameter slotSeconds: 1 or 60. `slots` x `slotSeconds` must cover `delay`.
     package init(slotSeconds: UInt32, slots: Int, delay: UInt32, settings: FlowMetricsSettings) {
         self.settings = settings
         window = SlotWindow(slotSeconds: slotSeconds, slots: slots, delay: delay)
         self.slots = .allocate(capacity: window.slots)
-        for index in 0..<window.slots { (self.slots + index).initialize(to: Slot()) }
-        connections = ConnectionTable(limit: settings.maxConnections)
+        for index in 0..<window.slots { (self.slots + index).initialize(to: pool.take()) }
     }
 
     package static func perSecond(_ delays: MetricsDelays, _ settings: FlowMetricsSettings) -> QuadrupleGenerator {
@@ -45,7 +35,7 @@ package struct QuadrupleGenerator: ~Copyable {
     }
 
     deinit {
-        slots.deinitialize(count: window.slots)
+        for index in 0..<window.slots { SlotPool.free(slots[index]) }
         slots.deallocate()
     }
 
@@ -74,8 +64,8 @@ package struct QuadrupleGenerator: ~Copyable {
     package mutating func takeCounters() -> GeneratorCounters {
         defer { counters = GeneratorCounters() }
         for index in 0..<window.slots {
-            counters.stashTotalLength += UInt64(slots[index].entries.count)
-            counters.stashTotalCapacity += UInt64(slots[index].entries.capacity)
+            counters.stashTotalLength += UInt64(slots[index].pointee.entries.count)
+            counters.stashTotalCapacity += UInt64(slots[index].pointee.entries.capacity)
         }
         return counters
     }
@@ -87,27 +77,20 @@ package struct QuadrupleGenerator: ~Copyable {
         let time = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
         if window.start == nil { window.begin(at: time) }
         guard move(to: time, into: &sink) else { return }
-        let slot = slots + window.ringPosition(window.slot(of: time))
+        let slot = slots[window.ringPosition(window.slot(of: time))]
         insert(flow, key, hash, time, slot)
     }
 
-    /// Memory that `add` will read for this hash and second.
+    /// The open slot that `add` will use for a record of this second, unless the window moves before.
     @inline(__always)
-    func prefetchTable(_ hash: UInt64, seconds: UInt32) -> UnsafeRawPointer {
-        slots[window.ringPosition(window.slot(of: max(seconds, window.start ?? 0)))].positions.home(of: hash)
-    }
-
-    @inline(__always)
-    func prefetchEntry(_ hash: UInt64, seconds: UInt32) -> UnsafeRawPointer? {
-        let slot = slots + window.ringPosition(window.slot(of: max(seconds, window.start ?? 0)))
-        let position = slot.pointee.positions.likelyPosition(hash)
-        return position < 0 ? nil : UnsafeRawPointer(slot.pointee.entries[position])
+    func likelySlot(_ seconds: UInt32) -> UnsafeMutablePointer<QuadrupleSlot> {
+        slots[window.ringPosition(window.slot(of: max(seconds, window.start ?? 0)))]
     }
 
     @inline(__always)
     private mutating func insert(
         _ flow: UnsafePointer<TaggedFlow>, _ key: QuadrupleKey, _ hash: UInt64, _ time: UInt32,
-        _ slot: UnsafeMutablePointer<Slot>
+        _ slot: UnsafeMutablePointer<QuadrupleSlot>
     ) {
         let found = slot.pointee.positions.find(hash) {
             key.equals(QuadrupleKey(slot.pointee.entries[$0].pointer(to: \.flow).unsafelyUnwrapped))
@@ -124,7 +107,7 @@ package struct QuadrupleGenerator: ~Copyable {
             }
             entry = slot.pointee.entries.append()
             FlowMeterWithFlow.initialize(entry, flow, hash: hash)
-            slot.pointee.positions.insert(hash, position: position) { slot.pointee.entries[$0].pointee.hash }
+            slot.pointee.positions.insert(hash, position: position)
         }
         entry.pointee.timeSeconds = time
         addCounters(flow, entry, slot)
@@ -135,7 +118,7 @@ package struct QuadrupleGenerator: ~Copyable {
     @inline(__always)
     private func addCounters(
         _ flow: UnsafePointer<TaggedFlow>, _ entry: UnsafeMutablePointer<FlowMeterWithFlow>,
-        _ slot: UnsafeMutablePointer<Slot>
+        _ slot: UnsafeMutablePointer<QuadrupleSlot>
     ) {
         let signal = flow.pointee.signalSource
         let proto = flow.pointee.key.proto
@@ -157,7 +140,7 @@ package struct QuadrupleGenerator: ~Copyable {
     @inline(__always)
     private func addPerformance(
         _ flow: UnsafePointer<TaggedFlow>, _ proto: UInt8, _ entry: UnsafeMutablePointer<FlowMeterWithFlow>,
-        _ slot: UnsafeMutablePointer<Slot>
+        _ slot: UnsafeMutablePointer<QuadrupleSlot>
     ) {
         let tcp = flow.pointer(to: \.perf.tcp).unsafelyUnwrapped
         entry.pointee.syn &+= tcp.pointee.synCount
@@ -225,61 +208,12 @@ package struct QuadrupleGenerator: ~Copyable {
     @inline(never)
     private mutating func flush<Sink: MeterSink & ~Copyable>(slots due: Int, into sink: inout Sink) {
         for index in 0..<due {
-            flushSlot(slots + window.ringPosition(index), endSeconds: window.startOfSlot(index + 1), into: &sink)
+            let ring = window.ringPosition(index)
+            let slot = slots[ring]
+            guard slot.pointee.entries.count > 0 else { continue }
+            slot.pointee.startSeconds = window.startOfSlot(index)
+            slots[ring] = pool.take()
+            sink.take(FilledSlot(slot, pool))
         }
-    }
-
-    private mutating func flushSlot<Sink: MeterSink & ~Copyable>(
-        _ slot: UnsafeMutablePointer<Slot>, endSeconds: UInt32, into sink: inout Sink
-    ) {
-        let count = slot.pointee.entries.count
-        guard count > 0 else { return }
-        let hasLoads = settings.npmMetricsConcurrent
-        for position in 0..<count {
-            if hasLoads, position + 16 < count {
-                connections.prefetchHome(slot.pointee.entries[position + 16].pointee.hash)
-                connections.prefetchEntry(slot.pointee.entries[position + 8].pointee.hash)
-            }
-            let entry = slot.pointee.entries[position]
-            finish(entry, endSeconds)
-            sink.add(
-                QuadrupleView(
-                    entry: UnsafePointer(entry), performance: slot.pointee.performance.part(entry.pointee.performance),
-                    anomaly: slot.pointee.anomalies.part(entry.pointee.anomaly),
-                    l7: slot.pointee.l7.part(entry.pointee.l7)))
-        }
-        connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
-        slot.pointee.positions.removeAll()
-        slot.pointee.entries.removeAll()
-        slot.pointee.performance.removeAll()
-        slot.pointee.anomalies.removeAll()
-        slot.pointee.l7.removeAll()
-        if let room = shrinker.room(after: count, capacity: slot.pointee.entries.capacity) {
-            slot.pointee.entries.shrink(to: room)
-            slot.pointee.performance.shrink(to: room)
-            slot.pointee.anomalies.shrink(to: room)
-            slot.pointee.l7.shrink(to: room)
-            slot.pointee.positions.reset(capacity: room)
-        }
-    }
-
-    /// Connections and active hosts, known only when the slot is complete. Source: agent-flow.md 13.5, 13.6.
-    @inline(__always)
-    private mutating func finish(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ endSeconds: UInt32) {
-        guard entry.pointee.flow.signalSource != Raw.ebpf else { return }
-        let proto = entry.pointee.flow.proto
-        if settings.npmMetricsConcurrent, proto == Raw.tcp || proto == Raw.udp {
-            let load = connections.update(
-                entry.pointer(to: \.flow).unsafelyUnwrapped, hash: entry.pointee.hash, sum: entry.pointee.connectionSum,
-                living: entry.pointee.connectionLiving,
-                isKnown: entry.pointee.hasConnections, timeSeconds: entry.pointee.timeSeconds, nowSeconds: endSeconds)
-            entry.pointee.load = load
-            let closed = entry.pointee.closedFlow
-            entry.pointee.flowCount = load > closed ? load &- closed : 0
-        }
-        // The memory of possible hosts exists only without this aggregation, and only this aggregation asks for it.
-        guard settings.inactiveIPAggregation else { return }
-        entry.pointee.isActiveSrc = entry.pointee.flow.isDeviceSrc
-        entry.pointee.isActiveDst = entry.pointee.flow.isDeviceDst
     }
 }

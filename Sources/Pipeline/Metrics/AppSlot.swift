@@ -1,0 +1,122 @@
+import CLinux
+import Model
+
+/// One window slot of an L7 generator: entries by flow and endpoint, and the facts of their flows.
+///
+/// A flow's facts are kept once and are those of its latest counters; entries hang on it.
+struct AppSlot: ~Copyable {
+    struct FlowRecord: BitwiseCopyable {
+        var flow: MiniFlow
+        var flowID: UInt64
+        var firstEntry: Int32
+        var lastEntry: Int32
+    }
+
+    private var positions = PositionTable(capacity: 256)
+    private var flowPositions = PositionTable(capacity: 256)
+    private(set) var entries = BlockArray<AppEntry>()
+    private(set) var flows = BlockArray<FlowRecord>()
+    /// By entry; empty once the entry was sent.
+    private(set) var endpoints: [String] = []
+
+    @inline(__always)
+    func prefetchTable(_ hash: UInt64) { dft_prefetch(positions.home(of: hash)) }
+
+    @inline(__always)
+    func prefetchEntry(_ hash: UInt64) {
+        let position = positions.likelyPosition(hash)
+        if position >= 0 { dft_prefetch(entries[position]) }
+    }
+
+    @inline(__always)
+    func prefetchFlow(_ hash: UInt64) {
+        let position = positions.likelyPosition(hash)
+        guard position >= 0 else { return }
+        let flow = UnsafeRawPointer(flows[Int(max(entries[position].pointee.flowPosition, 0))])
+        dft_prefetch(flow)
+        dft_prefetch(flow + 64)
+        dft_prefetch(flow + 128)
+    }
+
+    /// Adds counters to the entry that is there. Returns its flow; nil = no such entry.
+    @inline(__always)
+    func merge(_ stats: UnsafePointer<L7Stats>, hash: UInt64, timeSpanSlots: UInt32) -> Int? {
+        let flowID = stats.pointee.flowID
+        let found = positions.find(hash) {
+            let entry = entries[$0]
+            return entry.pointee.isOf(stats, timeSpanSlots: timeSpanSlots)
+                && flows[Int(entry.pointee.flowPosition)].pointee.flowID == flowID
+        }
+        guard let found else { return nil }
+        let entry = entries[found]
+        entry.pointee.merge(stats)
+        let flow = Int(entry.pointee.flowPosition)
+        flows[flow].pointee.flow = stats.pointee.flow
+        return flow
+    }
+
+    /// The flow's record with its facts renewed.
+    func renewFlow(_ stats: UnsafePointer<L7Stats>, hash: UInt64) -> Int? {
+        let flowID = stats.pointee.flowID
+        guard let found = flowPositions.find(hash, { flows[$0].pointee.flowID == flowID }) else { return nil }
+        flows[found].pointee.flow = stats.pointee.flow
+        return found
+    }
+
+    mutating func addFlow(_ stats: UnsafePointer<L7Stats>, hash: UInt64) -> Int {
+        let position = flows.count
+        flows.append().initialize(
+            to: FlowRecord(flow: stats.pointee.flow, flowID: stats.pointee.flowID, firstEntry: -1, lastEntry: -1))
+        flowPositions.insert(hash, position: position)
+        return position
+    }
+
+    mutating func addEntry(_ stats: UnsafePointer<L7Stats>, hash: UInt64, timeSpanSlots: UInt32, flow: Int) {
+        let position = entries.count
+        let number = Int32(truncatingIfNeeded: position)
+        entries.append().initialize(
+            to: AppEntry(stats, timeSpanSlots: timeSpanSlots, flowPosition: Int32(truncatingIfNeeded: flow)))
+        endpoints.append(stats.pointee.endpoint)
+        positions.insert(hash, position: position)
+        let record = flows[flow]
+        if record.pointee.lastEntry >= 0 {
+            entries[Int(record.pointee.lastEntry)].pointee.nextOfFlow = number
+        } else {
+            record.pointee.firstEntry = number
+        }
+        record.pointee.lastEntry = number
+    }
+
+    /// Sends the entries of an ended flow at once; later counters of their keys start new ones.
+    mutating func sendFlow<Sink: AppMeterSink & ~Copyable>(_ flow: Int, hash flowHash: UInt64, into sink: inout Sink) {
+        let record = flows[flow]
+        guard let facts = record.pointer(to: \.flow) else { return }
+        var number = Int(record.pointee.firstEntry)
+        while number >= 0 {
+            let entry = entries[number]
+            sink.add(entry, facts, endpoint: endpoints[number], isImmediate: true)
+            positions.remove(entry.pointee.hash(flowHash: flowHash), position: number)
+            entry.pointee.flowPosition = -1
+            endpoints[number] = ""
+            number = Int(entry.pointee.nextOfFlow)
+        }
+        record.pointee.firstEntry = -1
+        record.pointee.lastEntry = -1
+    }
+
+    /// Sends what is left, in order of first appearance, and empties the slot.
+    mutating func flush<Sink: AppMeterSink & ~Copyable>(into sink: inout Sink) {
+        for number in 0..<entries.count {
+            let entry = entries[number]
+            guard entry.pointee.flowPosition >= 0,
+                let facts = flows[Int(entry.pointee.flowPosition)].pointer(to: \.flow)
+            else { continue }
+            sink.add(entry, facts, endpoint: endpoints[number], isImmediate: false)
+        }
+        flowPositions.removeAll()
+        flows.removeAll()
+        positions.removeAll()
+        endpoints.removeAll(keepingCapacity: entries.count > 64)
+        entries.removeAll()
+    }
+}

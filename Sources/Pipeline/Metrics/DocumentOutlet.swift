@@ -1,0 +1,56 @@
+import Model
+
+/// The last step of documents: written in batches of at most 1024 into one array, whose memory is used again unless
+/// the receiver keeps it. One thread at a time.
+final class DocumentOutlet {
+    private static var batchSize: Int { 1024 }
+
+    private let receive: ([Document]) -> Void
+    private var batch: [Document] = []
+    private let template: UnsafeMutablePointer<Document>
+
+    init(_ receive: @escaping ([Document]) -> Void) {
+        self.receive = receive
+        template = .allocate(capacity: 1)
+        template.initialize(to: Document())
+    }
+
+    deinit {
+        template.deinitialize(count: 1)
+        template.deallocate()
+    }
+
+    /// - Parameter write: fills the document of a number in 0..<count, which is zero and has an empty flow meter.
+    @inline(__always)
+    func send(_ count: Int, _ write: (Int, UnsafeMutablePointer<Document>) -> Void) {
+        let template = UnsafeRawPointer(template)
+        var first = 0
+        while first < count {
+            let length = min(Self.batchSize, count - first)
+            batch.removeAll(keepingCapacity: true)
+            if batch.capacity < Self.batchSize { batch.reserveCapacity(Self.batchSize) }
+            batch.append(addingCapacity: length) { (output: inout OutputSpan<Document>) in
+                output.withUnsafeMutableBufferPointer { buffer, filled in
+                    guard let base = buffer.baseAddress else { return }
+                    for index in 0..<length {
+                        // The template's texts are empty and own no memory, so its bytes may be copied.
+                        UnsafeMutableRawPointer(base + index).copyMemory(
+                            from: template, byteCount: MemoryLayout<Document>.size)
+                        write(first + index, base + index)
+                    }
+                    filled = length
+                }
+            }
+            receive(batch)
+            first += length
+        }
+    }
+
+    /// The payload of a `Meter` in place. It lies at the start of the enum: no case has bits that another could use
+    /// for its number (a test holds this). Going through `switch` would copy the meter twice.
+    @inline(__always)
+    static func flowMeter(of document: UnsafeMutablePointer<Document>) -> UnsafeMutablePointer<FlowMeter> {
+        let meter = document.pointer(to: \.meter).unsafelyUnwrapped
+        return UnsafeMutableRawPointer(meter).assumingMemoryBound(to: FlowMeter.self)
+    }
+}

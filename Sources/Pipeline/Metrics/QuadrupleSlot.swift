@@ -1,0 +1,105 @@
+import Synchronization
+
+/// One window slot of a generator: quadruples by key, their rarer counters beside them.
+///
+/// When its time is over it travels to the collector as it is, so nothing is copied between the two.
+struct QuadrupleSlot: ~Copyable {
+    var positions = PositionTable()
+    var entries = BlockArray<FlowMeterWithFlow>()
+    var performance = BlockArray<PerformancePart>()
+    var anomalies = BlockArray<AnomalyPart>()
+    var l7 = BlockArray<L7Part>()
+    /// Seconds since 1970; set when the slot leaves its generator.
+    var startSeconds: UInt32 = 0
+
+    @inline(__always)
+    func view(_ position: Int) -> QuadrupleView {
+        let entry = entries[position]
+        return QuadrupleView(
+            entry: UnsafePointer(entry), performance: performance.part(entry.pointee.performance),
+            anomaly: anomalies.part(entry.pointee.anomaly), l7: l7.part(entry.pointee.l7))
+    }
+
+    mutating func removeAll() {
+        positions.removeAll()
+        entries.removeAll()
+        performance.removeAll()
+        anomalies.removeAll()
+        l7.removeAll()
+    }
+
+    /// Gives memory back; to be called when empty.
+    mutating func shrink(to room: Int) {
+        entries.shrink(to: room)
+        performance.shrink(to: room)
+        anomalies.shrink(to: room)
+        l7.shrink(to: room)
+        positions.reset(capacity: room)
+    }
+}
+
+/// A slot with quadruples on its way to the collector, in one thread or through a queue; exactly one holds it.
+/// Its memory goes back to the pool with the last reference, also when a full queue drops it.
+package final class FilledSlot: @unchecked Sendable {
+    let slot: UnsafeMutablePointer<QuadrupleSlot>
+    private let pool: SlotPool
+
+    init(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ pool: SlotPool) {
+        self.slot = slot
+        self.pool = pool
+    }
+
+    deinit { pool.put(slot) }
+
+    package var count: Int { slot.pointee.entries.count }
+}
+
+/// Empty slots of one generator whose memory is used again.
+final class SlotPool: Sendable {
+    /// A slot that nobody else holds, which is why it may change threads.
+    private struct Spare: @unchecked Sendable {
+        let slot: UnsafeMutablePointer<QuadrupleSlot>
+    }
+
+    private struct State {
+        var spare: [Spare] = []
+        var shrinker = ShrinkRule()
+    }
+
+    private static var mostSpare: Int { 4 }
+
+    private let state = Mutex(State())
+
+    deinit {
+        state.withLock { state in
+            for spare in state.spare { SlotPool.free(spare.slot) }
+        }
+    }
+
+    func take() -> UnsafeMutablePointer<QuadrupleSlot> {
+        if let spare = state.withLock({ $0.spare.popLast() }) { return spare.slot }
+        let slot = UnsafeMutablePointer<QuadrupleSlot>.allocate(capacity: 1)
+        slot.initialize(to: QuadrupleSlot())
+        return slot
+    }
+
+    func put(_ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+        let length = slot.pointee.entries.count
+        slot.pointee.removeAll()
+        let capacity = slot.pointee.entries.capacity
+        let room = state.withLock { $0.shrinker.room(after: length, capacity: capacity) }
+        if let room { slot.pointee.shrink(to: room) }
+        let spare = Spare(slot: slot)
+        let isKept = state.withLock { state in
+            guard state.spare.count < SlotPool.mostSpare else { return false }
+            state.spare.append(spare)
+            return true
+        }
+        if !isKept { SlotPool.free(slot) }
+    }
+
+    static func free(_ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+        slot.deinitialize(count: 1)
+        slot.deallocate()
+    }
+}
