@@ -6,7 +6,7 @@ package import Model
 /// Reads classic pcap (microseconds, nanoseconds, the "modified" kind; either byte order) and pcapng, from a file or a pipe.
 ///
 /// Bytes are read in blocks into one buffer, so that memory is bounded and a file that shrinks meanwhile does no harm.
-/// Frames are borrowed: the bytes of one are valid until the next call of `next`.
+/// Frames are borrowed: their bytes are valid until the next call of `next`.
 package final class CaptureFile {
     package enum Trouble: Equatable, Sendable {
         /// The capture ends inside a record: everything before it was read.
@@ -29,7 +29,8 @@ package final class CaptureFile {
         var offsetSeconds: Int64
     }
 
-    private static let blockBytes = 1 << 20
+    /// Small enough that what was read still is in the cache when it is parsed.
+    private static let blockBytes = 1 << 18
     /// Longest record accepted; libpcap's own bound for captured length.
     private static let maxRecordBytes = 262_144
     private static let maxBlockBytes = 64 << 20
@@ -48,6 +49,10 @@ package final class CaptureFile {
     private var start = 0
     private var end = 0
     private var isAtEnd = false
+    /// The capture has ended, by whatever cause.
+    private var isDone = false
+    /// No frame that was handed out is in use: the buffer may be refilled.
+    private var mayMove = true
     private var kind = Kind.pcapng
     private var swapped = false
     private var interfaces: [Interface] = []
@@ -115,9 +120,22 @@ package final class CaptureFile {
     private var available: Int { end - start }
     private var offset: UInt64 { bytesRead - UInt64(available) }
 
-    /// Makes `count` bytes available behind `start`, reading more as needed. False at the end of the capture.
+    /// Makes `count` bytes available behind `start`, reading more as needed. False at the end of the capture, and where
+    /// reading would move bytes in use.
     @inline(__always)
-    private func ensure(_ count: Int) -> Bool { available >= count || fill(count) }
+    private func ensure(_ count: Int) -> Bool { available >= count || mayMove && fill(count) }
+
+    /// The capture ends here, or only the frames that may be handed out now.
+    private func endOfBytes() {
+        guard mayMove else { return }
+        isDone = true
+        if available > 0, trouble == nil { trouble = .cut(offset: offset) }
+    }
+
+    private func damaged(_ what: String) {
+        trouble = .malformed(offset: offset, what: what)
+        isDone = true
+    }
 
     private func fill(_ count: Int) -> Bool {
         if start > 0 {
@@ -133,7 +151,7 @@ package final class CaptureFile {
             capacity = count + CaptureFile.blockBytes
         }
         while end < count, !isAtEnd {
-            let got = read(descriptor, buffer + end, capacity - end)
+            let got = read(descriptor, buffer + end, min(capacity - end, max(count - end, CaptureFile.blockBytes)))
             if got > 0 {
                 end += got
                 bytesRead += UInt64(got)
@@ -198,77 +216,93 @@ package final class CaptureFile {
 
     // MARK: - Frames
 
-    /// The next frame and its bytes, or nil at the end; look at `trouble` then.
-    @inline(__always)
-    package func next(_ frame: inout CaptureFrame) -> UnsafeRawBufferPointer? {
+    /// The next frames, at most as many as `frames` holds; 0 at the end: look at `trouble` then.
+    ///
+    /// There are fewer where the buffer must be refilled before going on.
+    package func next(into frames: UnsafeMutableBufferPointer<CaptureFrame>) -> Int {
+        guard !isDone else { return 0 }
+        mayMove = true
+        let count: Int
         switch kind {
-        case .pcap(_, let unit, let header): nextPcap(&frame, unitNs: unit, headerBytes: header)
-        case .pcapng: nextBlock(&frame)
+        case .pcap(_, let unit, let header): count = pcapFrames(into: frames, unitNs: unit, headerBytes: header)
+        case .pcapng: count = blockFrames(into: frames)
         }
+        packets &+= UInt64(count)
+        return count
     }
 
-    @inline(__always)
-    private func nextPcap(_ frame: inout CaptureFrame, unitNs: UInt64, headerBytes: Int) -> UnsafeRawBufferPointer? {
-        guard ensure(headerBytes) else {
-            if available > 0, trouble == nil { trouble = .cut(offset: offset) }
-            return nil
+    private func pcapFrames(
+        into frames: UnsafeMutableBufferPointer<CaptureFrame>, unitNs: UInt64, headerBytes: Int
+    ) -> Int {
+        let link = interfaces[0].link
+        var count = 0
+        while count < frames.count {
+            guard ensure(headerBytes) else {
+                endOfBytes()
+                break
+            }
+            let captured = Int(u32(8))
+            guard captured <= CaptureFile.maxRecordBytes else {
+                damaged("a packet of \(captured) bytes")
+                break
+            }
+            guard ensure(headerBytes &+ captured) else {
+                endOfBytes()
+                break
+            }
+            frames[count].timeNs = UInt64(u32(0)) &* 1_000_000_000 &+ UInt64(u32(4)) &* unitNs
+            frames[count].bytes = UnsafeRawBufferPointer(start: buffer + start + headerBytes, count: captured)
+            frames[count].wire = Int(u32(12))
+            frames[count].link = link
+            frames[count].interface = 0
+            start &+= headerBytes &+ captured
+            count &+= 1
+            mayMove = false
         }
-        let captured = Int(u32(8))
-        guard captured <= CaptureFile.maxRecordBytes else {
-            trouble = .malformed(offset: offset, what: "a packet of \(captured) bytes")
-            return nil
-        }
-        guard ensure(headerBytes + captured) else {
-            if trouble == nil { trouble = .cut(offset: offset) }
-            return nil
-        }
-        frame.timeNs = UInt64(u32(0)) &* 1_000_000_000 &+ UInt64(u32(4)) &* unitNs
-        frame.captured = captured
-        frame.wire = Int(u32(12))
-        frame.link = interfaces[0].link
-        frame.interface = 0
-        let bytes = UnsafeRawBufferPointer(start: buffer + start + headerBytes, count: captured)
-        start += headerBytes + captured
-        packets += 1
-        return bytes
+        return count
     }
 
-    private func nextBlock(_ frame: inout CaptureFrame) -> UnsafeRawBufferPointer? {
+    private func blockFrames(into frames: UnsafeMutableBufferPointer<CaptureFrame>) -> Int {
+        var count = 0
+        while count < frames.count, nextBlock(&frames[count]) {
+            count += 1
+            mayMove = false
+        }
+        return count
+    }
+
+    private func nextBlock(_ frame: inout CaptureFrame) -> Bool {
         while true {
             guard ensure(12) else {
-                if available > 0, trouble == nil { trouble = .cut(offset: offset) }
-                return nil
+                endOfBytes()
+                return false
             }
             let isSection = buffer.loadUnaligned(fromByteOffset: start, as: UInt32.self) == 0x0a0d_0d0a
+            let byteOrder = buffer.loadUnaligned(fromByteOffset: start + 8, as: UInt32.self)
             if isSection {
-                switch buffer.loadUnaligned(fromByteOffset: start + 8, as: UInt32.self) {
-                case 0x1a2b_3c4d: swapped = false
-                case 0x4d3c_2b1a: swapped = true
-                default:
-                    trouble = .malformed(offset: offset, what: "a section without byte order")
-                    return nil
+                guard byteOrder == 0x1a2b_3c4d || byteOrder == 0x4d3c_2b1a else {
+                    damaged("a section without byte order")
+                    return false
                 }
+                swapped = byteOrder == 0x4d3c_2b1a
                 interfaces.removeAll()
             }
             let type = u32(0)
             let length = Int(u32(4))
             guard length >= 12, length & 3 == 0, length <= CaptureFile.maxBlockBytes else {
-                trouble = .malformed(offset: offset, what: "a block of \(length) bytes")
-                return nil
+                damaged("a block of \(length) bytes")
+                return false
             }
             guard ensure(length) else {
-                if trouble == nil { trouble = .cut(offset: offset) }
-                return nil
+                endOfBytes()
+                return false
             }
             defer { start += length }
             switch type {
             case 1: readInterface(length: length)
-            case 6 where length >= 32:
-                if let bytes = enhancedPacket(&frame, length: length) { return bytes }
-            case 3 where length >= 16:
-                if let bytes = simplePacket(&frame, length: length) { return bytes }
-            case 2 where length >= 32:
-                if let bytes = obsoletePacket(&frame, length: length) { return bytes }
+            case 6 where length >= 32: if enhancedPacket(&frame, length: length) { return true }
+            case 3 where length >= 16: if simplePacket(&frame, length: length) { return true }
+            case 2 where length >= 32: if obsoletePacket(&frame, length: length) { return true }
             default: break
             }
         }
@@ -303,19 +337,19 @@ package final class CaptureFile {
 
     private func power10(_ exponent: UInt64) -> UInt64 { (0..<exponent).reduce(1) { value, _ in value &* 10 } }
 
-    private func enhancedPacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
+    private func enhancedPacket(_ frame: inout CaptureFrame, length: Int) -> Bool {
         packet(
             &frame, interface: Int(u32(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)),
             at: 28, length: length)
     }
 
-    private func obsoletePacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
+    private func obsoletePacket(_ frame: inout CaptureFrame, length: Int) -> Bool {
         packet(
             &frame, interface: Int(u16(8)), high: u32(12), low: u32(16), captured: Int(u32(20)), wire: Int(u32(24)),
             at: 28, length: length)
     }
 
-    private func simplePacket(_ frame: inout CaptureFrame, length: Int) -> UnsafeRawBufferPointer? {
+    private func simplePacket(_ frame: inout CaptureFrame, length: Int) -> Bool {
         let wire = Int(u32(8))
         let snap = interfaces.first?.snap ?? 0
         let captured = min(wire, length - 16, snap == 0 ? .max : snap)
@@ -325,10 +359,10 @@ package final class CaptureFile {
     private func packet(
         _ frame: inout CaptureFrame, interface number: Int, high: UInt32, low: UInt32, captured: Int, wire: Int,
         at: Int, length: Int
-    ) -> UnsafeRawBufferPointer? {
+    ) -> Bool {
         guard number < interfaces.count, captured >= 0, at + captured <= length - 4 else {
             if trouble == nil { trouble = .malformed(offset: offset, what: "a packet that does not fit its block") }
-            return nil
+            return false
         }
         let interface = interfaces[number]
         let ticks = UInt64(high) << 32 | UInt64(low)
@@ -341,11 +375,10 @@ package final class CaptureFile {
         if interface.offsetSeconds != 0 {
             frame.timeNs = frame.timeNs &+ UInt64(bitPattern: interface.offsetSeconds) &* 1_000_000_000
         }
-        frame.captured = captured
+        frame.bytes = UnsafeRawBufferPointer(start: buffer + start + at, count: captured)
         frame.wire = wire
         frame.link = interface.link
         frame.interface = Int32(number)
-        packets += 1
-        return UnsafeRawBufferPointer(start: buffer + start + at, count: captured)
+        return true
     }
 }

@@ -1,8 +1,9 @@
-/// Where a frame was captured and how it is framed. The bytes travel beside it, borrowed from ring or buffer.
-package struct CaptureFrame: BitwiseCopyable, Sendable {
+/// One captured frame: its bytes, where and when it was captured, and how it is framed.
+package struct CaptureFrame: BitwiseCopyable {
     /// Nanoseconds since 1970.
     package var timeNs: UInt64 = 0
-    package var captured: Int = 0
+    /// What was captured, borrowed from ring or buffer: valid until the source is asked for frames again.
+    package var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
     package var wire: Int = 0
     /// Number of the link layer as in capture files; 1 = Ethernet.
     package var link: UInt16 = 1
@@ -10,13 +11,6 @@ package struct CaptureFrame: BitwiseCopyable, Sendable {
     package var interface: Int32 = 0
 
     package init() {}
-}
 
-/// What the next frame of a source is.
-package enum CaptureRead: Sendable {
-    case frame
-    /// Nothing now (live); try again.
-    case idle
-    /// End of the capture.
-    case end
+    package var captured: Int { bytes.count }
 }

@@ -63,9 +63,9 @@ package final class PacketRing {
         }
     }
 
-    /// The next frame and its bytes, valid until the next call. `.idle` after the poll time without packets.
-    package func next(_ frame: inout CaptureFrame, _ bytes: inout UnsafeRawBufferPointer) throws(Failure) -> CaptureRead
-    {
+    /// The next frames of the present block, at most as many as `frames` holds, valid until the next call; 0 after the
+    /// poll time without packets.
+    package func next(into frames: UnsafeMutableBufferPointer<CaptureFrame>) throws(Failure) -> Int {
         while left == 0 {
             if hasBlock {
                 dft_ring_release(&ring, block)
@@ -73,7 +73,7 @@ package final class PacketRing {
                 hasBlock = false
             }
             let ready = dft_ring_wait(&ring, block, settings.pollMs)
-            if ready == 0 { return .idle }
+            if ready == 0 { return 0 }
             guard ready > 0 else {
                 throw Failure(
                     .failed, what: "the capture ended", why: String(cString: strerror(errno)), mend: "see dftop doctor")
@@ -81,18 +81,20 @@ package final class PacketRing {
             hasBlock = true
             left = dft_ring_block(&ring, block, &cursor)
         }
+        let count = min(frames.count, Int(left))
         var packet = dft_packet()
-        dft_ring_next(&cursor, &packet)
-        left -= 1
-        frame.timeNs = packet.time_ns
-        frame.captured = Int(packet.captured)
-        frame.wire = Int(packet.wire)
-        frame.interface = packet.ifindex
-        // ARPHRD_NONE, PPP and tunnels without link header carry bare IP.
-        frame.link =
-            packet.hatype == 65534 || packet.hatype == 512 || packet.hatype == 768 || packet.hatype == 776 ? 101 : 1
-        bytes = UnsafeRawBufferPointer(start: packet.data, count: Int(packet.captured))
-        return .frame
+        for index in 0..<count {
+            dft_ring_next(&cursor, &packet)
+            frames[index].timeNs = packet.time_ns
+            frames[index].bytes = UnsafeRawBufferPointer(start: packet.data, count: Int(packet.captured))
+            frames[index].wire = Int(packet.wire)
+            frames[index].interface = packet.ifindex
+            // ARPHRD_NONE, PPP and tunnels without link header carry bare IP.
+            frames[index].link =
+                packet.hatype == 65534 || packet.hatype == 512 || packet.hatype == 768 || packet.hatype == 776 ? 101 : 1
+        }
+        left -= UInt32(count)
+        return count
     }
 
     /// Adds what the kernel counted since the last call.

@@ -49,9 +49,14 @@ private func pcap(packets: Int, magic: UInt32 = 0xa1b2_c3d4, bigEndian: Bool = f
 
 private func readAll(_ file: CaptureFile) -> [(frame: CaptureFrame, bytes: [UInt8])] {
     var out: [(frame: CaptureFrame, bytes: [UInt8])] = []
-    var frame = CaptureFrame()
-    while let bytes = file.next(&frame) { out.append((frame, Array(bytes))) }
-    return out
+    let frames = UnsafeMutableBufferPointer<CaptureFrame>.allocate(capacity: 3)
+    frames.initialize(repeating: CaptureFrame())
+    defer { frames.deallocate() }
+    while true {
+        let count = file.next(into: frames)
+        if count == 0 { return out }
+        out += frames[..<count].map { ($0, Array($0.bytes)) }
+    }
 }
 
 struct CaptureFileTests {

@@ -102,17 +102,24 @@ package final class AgentPipeline: Sendable {
     ) throws(Failure) {
         var done = Progress()
         done.totalBytes = file.size
-        var frame = CaptureFrame()
-        while let bytes = file.next(&frame) {
-            if let expression = settings.filter {
-                if filters[frame.link] == nil { filters[frame.link] = try CaptureFilter(expression, link: frame.link) }
-                if filters[frame.link]?.matches(bytes, wire: frame.wire) == false { continue }
+        let frames = AgentPipeline.frameBatch()
+        defer { frames.deallocate() }
+        var nextCheck: UInt64 = 4096
+        var nextProgress: UInt64 = 65536
+        while true {
+            var count = file.next(into: frames)
+            if count == 0 { break }
+            if let expression = settings.filter { count = try keep(frames, count, matching: expression, by: &filters) }
+            if count > 0 {
+                let inline = stages ?? InlineStages(settings: settings, sink: sink, clockNs: frames[0].timeNs)
+                stages = inline
+                inline.handle(UnsafeBufferPointer(rebasing: frames[..<count]), observer: observer)
             }
-            if stages == nil { stages = InlineStages(settings: settings, sink: sink, clockNs: frame.timeNs) }
-            stages?.handle(frame, bytes, observer: observer)
-            guard file.packets & 0xfff == 0 else { continue }
+            guard file.packets >= nextCheck else { continue }
+            nextCheck = file.packets + 4096
             if isStopped || observer?.isSatisfied == true { break }
-            guard file.packets & 0xffff == 0 else { continue }
+            guard file.packets >= nextProgress else { continue }
+            nextProgress = file.packets + 65536
             done.packets = file.packets
             done.bytes = file.bytesRead
             progress?(done)
@@ -121,6 +128,28 @@ package final class AgentPipeline: Sendable {
         done.packets = file.packets
         done.bytes = file.bytesRead
         progress?(done)
+    }
+
+    private static func frameBatch() -> UnsafeMutableBufferPointer<CaptureFrame> {
+        let frames = UnsafeMutableBufferPointer<CaptureFrame>.allocate(capacity: Dispatcher.batch)
+        frames.initialize(repeating: CaptureFrame())
+        return frames
+    }
+
+    /// Moves the frames that pass the filter to the front and returns their number.
+    private func keep(
+        _ frames: UnsafeMutableBufferPointer<CaptureFrame>, _ count: Int, matching expression: String,
+        by filters: inout [UInt16: CaptureFilter]
+    ) throws(Failure) -> Int {
+        var kept = 0
+        for index in 0..<count {
+            let frame = frames[index]
+            if filters[frame.link] == nil { filters[frame.link] = try CaptureFilter(expression, link: frame.link) }
+            if filters[frame.link]?.matches(frame.bytes, wire: frame.wire) == false { continue }
+            frames[kept] = frame
+            kept += 1
+        }
+        return kept
     }
 
     // MARK: - Live
@@ -139,19 +168,21 @@ package final class AgentPipeline: Sendable {
         let stages = LiveStages(settings: settings, sink: sink, interfaces: interfaces)
         onReady(interfaces)
         var failure: Failure?
-        var frame = CaptureFrame()
-        var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+        let frames = AgentPipeline.frameBatch()
+        defer { frames.deallocate() }
         var nextCheckNs = monotonicNs()
-        var handled = 0
+        var sinceCheck = 0
         while !isStopped {
             do {
-                switch try ring.next(&frame, &bytes) {
-                case .frame:
-                    stages.handle(frame, bytes, observer: observer)
-                    handled &+= 1
-                case .idle, .end: stages.tick(nowNs: wallClockNs(), observer: observer)
+                let count = try ring.next(into: frames)
+                if count > 0 {
+                    stages.handle(UnsafeBufferPointer(rebasing: frames[..<count]), observer: observer)
+                } else {
+                    stages.tick(nowNs: wallClockNs(), observer: observer)
                 }
-                guard handled & 0xff == 0 || bytes.isEmpty || frame.captured == 0 else { continue }
+                sinceCheck &+= count
+                guard sinceCheck >= 256 || count == 0 else { continue }
+                sinceCheck = 0
             } catch {
                 failure = error
                 break

@@ -2,6 +2,9 @@ package import Capture
 import Model
 
 /// Turns captured frames into `MetaPacket`s and feeds them to its `FlowMap`. One a capture thread; not shared.
+///
+/// Frames come in batches: `prepare` parses all of a batch and asks the caches for what is known of their flows, `account`
+/// then takes them one by one. So the memory latency of one packet passes while the others are worked on.
 /// Source: agent-flow.md 4.2, 5.2.
 package struct Dispatcher: ~Copyable {
     /// Module `dispatcher`, since the start.
@@ -18,6 +21,18 @@ package struct Dispatcher: ~Copyable {
         package init() {}
     }
 
+    /// Frames of a batch at most: what is kept of them stays in the first cache level.
+    package static var batch: Int { 16 }
+
+    /// What `prepare` found out about a frame.
+    private struct Prepared: BitwiseCopyable {
+        var hash: UInt32 = 0
+        /// False: dropped before the flow table.
+        var isKept = false
+        /// Where the flow seems to be; -1 = not in the table.
+        var node: Int32 = -1
+    }
+
     /// What is known of an interface that frames arrive on.
     private struct Origin: BitwiseCopyable {
         var macLow24: UInt32 = 0
@@ -31,10 +46,21 @@ package struct Dispatcher: ~Copyable {
     /// Per interface index; grown when interfaces appear.
     private var origins: [Origin] = []
     private let isLive: Bool
+    private let packets: UnsafeMutablePointer<MetaPacket>
+    private let prepared: UnsafeMutablePointer<Prepared>
 
     package init(flowMap: consuming FlowMap, isLive: Bool) {
         self.flowMap = flowMap
         self.isLive = isLive
+        packets = .allocate(capacity: Dispatcher.batch)
+        packets.initialize(repeating: MetaPacket(), count: Dispatcher.batch)
+        prepared = .allocate(capacity: Dispatcher.batch)
+        prepared.initialize(repeating: Prepared(), count: Dispatcher.batch)
+    }
+
+    deinit {
+        packets.deallocate()
+        prepared.deallocate()
     }
 
     /// The interfaces that frames may come from; others are dropped and counted invalid.
@@ -53,33 +79,54 @@ package struct Dispatcher: ~Copyable {
         counters.kernelDrops = drops
     }
 
-    /// Accounts one frame. `bytes` are borrowed for the call.
-    /// - Parameter packet: holds the packet as it was parsed; any value before the call.
-    /// - Returns: false when it was dropped before the flow table.
+    /// Parses the frames, at most `batch`; their bytes stay borrowed until the last of them is accounted.
+    package mutating func prepare(_ frames: UnsafeBufferPointer<CaptureFrame>) {
+        precondition(frames.count <= Dispatcher.batch)
+        for index in 0..<frames.count {
+            let isKept = parse(frames[index], into: packets + index)
+            prepared[index].isKept = isKept
+            guard isKept else { continue }
+            let hash = FlowMap.hash(packets + index)
+            prepared[index].hash = hash
+            flowMap.prefetchCell(hash: hash)
+        }
+        for index in 0..<frames.count where prepared[index].isKept {
+            prepared[index].node = flowMap.prefetchNode(hash: prepared[index].hash)
+        }
+        for index in 0..<frames.count where prepared[index].isKept && prepared[index].node >= 0 {
+            flowMap.prefetchPerformance(of: prepared[index].node)
+        }
+    }
+
+    /// Accounts a prepared frame.
+    /// - Returns: the packet; nil when it was dropped before the flow table.
     @inline(__always)
-    package mutating func handle(
-        _ frame: borrowing CaptureFrame, _ bytes: UnsafeRawBufferPointer, into packet: inout MetaPacket
-    ) -> Bool {
+    package mutating func account(_ index: Int, _ frame: CaptureFrame) -> UnsafePointer<MetaPacket>? {
+        guard prepared[index].isKept else { return nil }
+        let packet = packets + index
+        flowMap.inject(packet, hash: prepared[index].hash, frame: RawSpan(_unsafeBytes: frame.bytes))
+        return UnsafePointer(packet)
+    }
+
+    @inline(__always)
+    private mutating func parse(_ frame: CaptureFrame, into packet: UnsafeMutablePointer<MetaPacket>) -> Bool {
         counters.rx &+= 1
         counters.rxBytes &+= UInt64(frame.wire)
         guard let link = frame.link == 1 ? .ethernet : LinkType(fileNumber: frame.link) else {
             counters.unknownLinks &+= 1
             return false
         }
-        let span = RawSpan(_unsafeBytes: bytes)
-        packet = MetaPacket()
-        packet.timeNs = frame.timeNs
-        guard PacketParser.parse(span, link: link, originalLength: isLive ? frame.captured : 0, into: &packet) else {
+        let span = RawSpan(_unsafeBytes: frame.bytes)
+        packet.initialize(to: MetaPacket())
+        packet.pointee.timeNs = frame.timeNs
+        let length = isLive ? frame.captured : 0
+        guard PacketParser.parse(span, link: link, originalLength: length, into: &packet.pointee) else {
             counters.invalidPackets &+= 1
             return false
         }
-        if isLive {
-            guard place(&packet, interface: Int(frame.interface)) else { return false }
-        } else {
-            packet.l2End0 = true
-            packet.l2End1 = true
-        }
-        flowMap.inject(&packet, frame: span)
+        if isLive { return place(&packet.pointee, interface: Int(frame.interface)) }
+        packet.pointee.l2End0 = true
+        packet.pointee.l2End1 = true
         return true
     }
 

@@ -6,8 +6,6 @@ final class InlineStages {
     private static let messageBatch = 512
 
     private var dispatcher: Dispatcher
-    /// The packet in work, kept here so that it is not copied.
-    private var packet = MetaPacket()
     private var metrics: MetricsStage
     private var sessions: SessionAggregator
     private let sink: any RecordSink
@@ -25,15 +23,20 @@ final class InlineStages {
         sessions = SessionAggregator(settings: settings.sessions)
     }
 
-    func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
-        let isKept = dispatcher.handle(frame, bytes, into: &packet)
-        if frame.timeNs > newestNs { newestNs = frame.timeNs }
-        if let observer, isKept { observer.observe(packet: packet, frame: frame) }
-        if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= InlineStages.messageBatch
-            || frame.timeNs >= tickNs
-        {
-            drain(observer: observer)
-            tickNs = frame.timeNs &+ 1_000_000_000
+    /// - Parameter frames: at most `Dispatcher.batch`, borrowed for the call.
+    func handle(_ frames: UnsafeBufferPointer<CaptureFrame>, observer: (any AgentPipeline.Observer)?) {
+        dispatcher.prepare(frames)
+        for index in 0..<frames.count {
+            let packet = dispatcher.account(index, frames[index])
+            let timeNs = frames[index].timeNs
+            if timeNs > newestNs { newestNs = timeNs }
+            if let observer, let packet { observer.observe(packet: packet.pointee, frame: frames[index]) }
+            if dispatcher.flowMap.isOutputFull
+                || dispatcher.flowMap.l7.output.messages.count >= InlineStages.messageBatch || timeNs >= tickNs
+            {
+                drain(observer: observer)
+                tickNs = timeNs &+ 1_000_000_000
+            }
         }
     }
 

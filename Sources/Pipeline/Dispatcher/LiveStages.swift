@@ -8,8 +8,6 @@ final class LiveStages {
     private static let batch = 512
 
     private var dispatcher: Dispatcher
-    /// The packet in work, kept here so that it is not copied.
-    private var packet = MetaPacket()
     private let sink: any RecordSink
     private let messages: OverwriteQueue<L7Message>
     private let metrics: MetricsThreads
@@ -70,12 +68,17 @@ final class LiveStages {
 
     func noteKernel(packets: UInt64, drops: UInt64) { dispatcher.noteKernel(packets: packets, drops: drops) }
 
-    @inline(__always)
-    func handle(_ frame: CaptureFrame, _ bytes: UnsafeRawBufferPointer, observer: (any AgentPipeline.Observer)?) {
-        let isKept = dispatcher.handle(frame, bytes, into: &packet)
-        if let observer, isKept { observer.observe(packet: packet, frame: frame) }
-        if dispatcher.flowMap.isOutputFull || dispatcher.flowMap.l7.output.messages.count >= LiveStages.batch {
-            drain(observer: observer)
+    /// - Parameter frames: at most `Dispatcher.batch`, borrowed for the call.
+    func handle(_ frames: UnsafeBufferPointer<CaptureFrame>, observer: (any AgentPipeline.Observer)?) {
+        dispatcher.prepare(frames)
+        for index in 0..<frames.count {
+            let packet = dispatcher.account(index, frames[index])
+            if let observer, let packet { observer.observe(packet: packet.pointee, frame: frames[index]) }
+            if dispatcher.flowMap.isOutputFull
+                || dispatcher.flowMap.l7.output.messages.count >= LiveStages.batch
+            {
+                drain(observer: observer)
+            }
         }
     }
 

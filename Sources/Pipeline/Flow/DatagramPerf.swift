@@ -8,12 +8,12 @@ struct UDPPerf: BitwiseCopyable {
 
     /// - Returns: false for an empty payload, which L7 must not see.
     @inline(__always)
-    mutating func parse(_ packet: MetaPacket, direction: PacketDirection) -> Bool {
-        guard packet.payloadLen > 0 else { return false }
+    mutating func parse(_ packet: UnsafePointer<MetaPacket>, direction: PacketDirection) -> Bool {
+        guard packet.pointee.payloadLen > 0 else { return false }
         if direction == .clientToServer {
-            requestNs = packet.timeNs
-        } else if requestNs != 0, requestNs <= packet.timeNs, lastDirection != .serverToClient {
-            let elapsed = packet.timeNs &- requestNs
+            requestNs = packet.pointee.timeNs
+        } else if requestNs != 0, requestNs <= packet.pointee.timeNs, lastDirection != .serverToClient {
+            let elapsed = packet.pointee.timeNs &- requestNs
             if elapsed <= 30_000_000_000 { art.addNs(elapsed) }
         }
         lastDirection = direction
@@ -44,21 +44,21 @@ final class ICMPPerf {
     private var replies: [Waiting] = []
     private var srt = LatencyStats()
 
-    func parse(_ packet: MetaPacket) {
-        guard packet.payloadLen > 0 else { return }
-        let isRequest = packet.icmpType == (packet.isIPv6 ? 128 : 8)
-        let isReply = packet.icmpType == (packet.isIPv6 ? 129 : 0)
+    func parse(_ packet: UnsafePointer<MetaPacket>) {
+        guard packet.pointee.payloadLen > 0 else { return }
+        let isRequest = packet.pointee.icmpType == (packet.pointee.isIPv6 ? 128 : 8)
+        let isReply = packet.pointee.icmpType == (packet.pointee.isIPv6 ? 129 : 0)
         if isRequest {
-            if let index = replies.firstIndex(where: { $0.key == packet.icmpIDSeq }) {
-                pair(request: packet.timeNs, reply: replies.remove(at: index).timeNs)
+            if let index = replies.firstIndex(where: { $0.key == packet.pointee.icmpIDSeq }) {
+                pair(request: packet.pointee.timeNs, reply: replies.remove(at: index).timeNs)
             } else {
-                ICMPPerf.append(Waiting(key: packet.icmpIDSeq, timeNs: packet.timeNs), to: &requests)
+                ICMPPerf.append(Waiting(key: packet.pointee.icmpIDSeq, timeNs: packet.pointee.timeNs), to: &requests)
             }
         } else if isReply {
-            if let index = requests.firstIndex(where: { $0.key == packet.icmpIDSeq }) {
-                pair(request: requests.remove(at: index).timeNs, reply: packet.timeNs)
+            if let index = requests.firstIndex(where: { $0.key == packet.pointee.icmpIDSeq }) {
+                pair(request: requests.remove(at: index).timeNs, reply: packet.pointee.timeNs)
             } else {
-                ICMPPerf.append(Waiting(key: packet.icmpIDSeq, timeNs: packet.timeNs), to: &replies)
+                ICMPPerf.append(Waiting(key: packet.pointee.icmpIDSeq, timeNs: packet.pointee.timeNs), to: &replies)
             }
         }
     }

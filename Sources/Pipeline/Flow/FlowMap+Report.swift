@@ -9,15 +9,13 @@ extension FlowMap {
         // Trap 8.6: only the periodic record recomputes the observation point after a reversal.
         if closing == nil, node.pointee.tapSide == .rest { computeTapSide(node) }
         if closing != nil || settings.reportsEachSecond {
-            let (agentID, dispatcherID) = (settings.agentID, settings.dispatcherID)
-            let hasPerfStats = settings.countsL4Performance
-            let extra = node.pointee.hasExtra ? extras[index] : nil
-            let perf = takePerf(node, index)
-            withOutput { flow in
-                FlowMap.fill(&flow, from: node, closing: closing, agentID: agentID, queueHash: dispatcherID)
-                flow.perf = perf
-                flow.hasPerfStats = hasPerfStats
-                flow.extra = extra
+            let flow = nextOutput()
+            fill(flow, from: node, closing: closing)
+            fillPerf(&flow.pointee.perf, from: node, index)
+            if node.pointee.hasExtra {
+                flow.pointee.extra = extras[index]
+            } else if flow.pointee.extra != nil {
+                flow.pointee.extra = nil
             }
             emitL7Stats(node, closing: closing)
         }
@@ -27,79 +25,83 @@ extension FlowMap {
         return isReversed
     }
 
-    private mutating func takePerf(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) -> FlowPerfStats {
-        var perf = FlowPerfStats()
+    @inline(__always)
+    private mutating func fillPerf(
+        _ perf: inout FlowPerfStats, from node: UnsafeMutablePointer<FlowNode>, _ index: Int32
+    ) {
+        var hasStats = false
         if node.pointee.perf >= 0 {
             switch node.pointee.l4Protocol {
             case .tcp:
                 let state = tcpPerfs[node.pointee.perf]
-                if state.pointee.isUpdated {
-                    state.pointee.report(isReversed: node.pointee.isReversed, into: &perf.tcp)
-                    node.pointee.reportedL4Protocol = L4Protocol.tcp.rawValue
-                }
+                hasStats = state.pointee.isUpdated
+                if hasStats { state.pointee.report(isReversed: node.pointee.isReversed, into: &perf.tcp) }
             case .udp:
                 let state = udpPerfs[node.pointee.perf]
-                if state.pointee.isUpdated {
-                    state.pointee.report(into: &perf.tcp)
-                    node.pointee.reportedL4Protocol = L4Protocol.udp.rawValue
-                }
+                hasStats = state.pointee.isUpdated
+                if hasStats { state.pointee.report(into: &perf.tcp) }
             case .icmp, .unknown: break
             }
         } else if node.pointee.l4Protocol == .icmp, let state = icmpPerfs[index], state.isUpdated {
+            hasStats = true
             state.report(into: &perf.tcp)
-            node.pointee.reportedL4Protocol = L4Protocol.icmp.rawValue
+        }
+        if hasStats {
+            node.pointee.reportedL4Protocol = node.pointee.l4Protocol.rawValue
+        } else {
+            perf.tcp = TCPPerfStats()
         }
         perf.l4Protocol = node.pointee.reportedL4Protocol
         perf.l7 = node.pointee.l7Perf
         perf.l7Protocol = node.pointee.l7Protocol
         perf.l7FailedCount = node.pointee.l7FailedCount
-        return perf
     }
 
-    private static func fill(
-        _ flow: inout TaggedFlow, from node: UnsafeMutablePointer<FlowNode>, closing: CloseType?, agentID: UInt16,
-        queueHash: UInt8
+    @inline(__always)
+    private func fill(
+        _ flow: UnsafeMutablePointer<TaggedFlow>, from node: UnsafeMutablePointer<FlowNode>, closing: CloseType?
     ) {
-        flow.key.tapPort = node.pointee.tapPort
-        flow.key.macSrc = node.pointee.macSrc
-        flow.key.macDst = node.pointee.macDst
-        flow.key.ipSrc = node.pointee.ipSrc
-        flow.key.ipDst = node.pointee.ipDst
-        flow.key.agentID = agentID
-        flow.key.tapType = node.pointee.tapType
-        flow.key.portSrc = node.pointee.portSrc
-        flow.key.portDst = node.pointee.portDst
-        flow.key.proto = node.pointee.proto
-        node.pointee.src.copy(to: &flow.src, ip: node.pointee.ipSrc, port: node.pointee.portSrc)
-        node.pointee.dst.copy(to: &flow.dst, ip: node.pointee.ipDst, port: node.pointee.portDst)
-        flow.flowID = node.pointee.flowID
-        flow.startTimeNs = node.pointee.startNs
-        flow.durationNs = node.pointee.recentNs &- node.pointee.minArrivedNs
-        flow.synSeq = node.pointee.synSeq
-        flow.synAckSeq = node.pointee.synAckSeq
-        flow.lastKeepaliveSeq = node.pointee.keepaliveSeq
-        flow.lastKeepaliveAck = node.pointee.keepaliveAck
-        flow.vlan = node.pointee.vlan
-        flow.ethType = node.pointee.ethType
-        flow.initIPID = node.pointee.initIPID
-        flow.signalSource = SignalSource.packet.rawValue
-        flow.tapSide = node.pointee.tapSide.rawValue
-        flow.srcDirection = node.pointee.srcDirection.rawValue
-        flow.dstDirection = node.pointee.dstDirection.rawValue
-        flow.directionScore = node.pointee.directionScore
-        flow.queueHash = queueHash
-        flow.isNewFlow = node.pointee.isNewFlow
-        flow.isActiveService = node.pointee.isActiveService
-        flow.isReversed = node.pointee.isReversed
+        flow.pointee.key.tapPort = node.pointee.tapPort
+        flow.pointee.key.macSrc = node.pointee.macSrc
+        flow.pointee.key.macDst = node.pointee.macDst
+        flow.pointee.key.ipSrc = node.pointee.ipSrc
+        flow.pointee.key.ipDst = node.pointee.ipDst
+        flow.pointee.key.agentID = settings.agentID
+        flow.pointee.key.tapType = node.pointee.tapType
+        flow.pointee.key.portSrc = node.pointee.portSrc
+        flow.pointee.key.portDst = node.pointee.portDst
+        flow.pointee.key.proto = node.pointee.proto
+        node.pointee.src.copy(to: &flow.pointee.src, ip: node.pointee.ipSrc, port: node.pointee.portSrc)
+        node.pointee.dst.copy(to: &flow.pointee.dst, ip: node.pointee.ipDst, port: node.pointee.portDst)
+        flow.pointee.flowID = node.pointee.flowID
+        flow.pointee.startTimeNs = node.pointee.startNs
+        flow.pointee.durationNs = node.pointee.recentNs &- node.pointee.minArrivedNs
+        flow.pointee.synSeq = node.pointee.synSeq
+        flow.pointee.synAckSeq = node.pointee.synAckSeq
+        flow.pointee.lastKeepaliveSeq = node.pointee.keepaliveSeq
+        flow.pointee.lastKeepaliveAck = node.pointee.keepaliveAck
+        flow.pointee.vlan = node.pointee.vlan
+        flow.pointee.ethType = node.pointee.ethType
+        flow.pointee.initIPID = node.pointee.initIPID
+        flow.pointee.signalSource = SignalSource.packet.rawValue
+        flow.pointee.tapSide = node.pointee.tapSide.rawValue
+        flow.pointee.srcDirection = node.pointee.srcDirection.rawValue
+        flow.pointee.dstDirection = node.pointee.dstDirection.rawValue
+        flow.pointee.directionScore = node.pointee.directionScore
+        flow.pointee.queueHash = settings.dispatcherID
+        flow.pointee.isNewFlow = node.pointee.isNewFlow
+        flow.pointee.isActiveService = node.pointee.isActiveService
+        flow.pointee.isReversed = node.pointee.isReversed
+        flow.pointee.hasPerfStats = settings.countsL4Performance
         if let closing {
-            flow.closeType = closing.rawValue
-            flow.endTimeNs = node.pointee.recentNs &+ node.pointee.timeoutNs
-            flow.flowStatTimeNs = flow.endTimeNs / 1_000_000_000 * 1_000_000_000
+            flow.pointee.closeType = closing.rawValue
+            flow.pointee.endTimeNs = node.pointee.recentNs &+ node.pointee.timeoutNs
+            flow.pointee.flowStatTimeNs = flow.pointee.endTimeNs / 1_000_000_000 * 1_000_000_000
         } else {
-            flow.closeType = CloseType.forcedReport.rawValue
-            flow.flowStatTimeNs = node.pointee.statTimeNs
+            flow.pointee.closeType = CloseType.forcedReport.rawValue
+            flow.pointee.flowStatTimeNs = node.pointee.statTimeNs
             // Not read downstream; the minute log sets its own.
-            flow.endTimeNs = node.pointee.statTimeNs &+ 1_000_000_000
+            flow.pointee.endTimeNs = node.pointee.statTimeNs &+ 1_000_000_000
         }
     }
 
@@ -144,7 +146,7 @@ extension FlowNode.Peer {
         peer.byteCount = byteCount
         peer.l3ByteCount = l3ByteCount
         peer.l4ByteCount = l4ByteCount
-        peer.packetCount = packetCount
+        peer.packetCount = UInt64(packetCount)
         peer.totalByteCount = totalByteCount
         peer.totalPacketCount = totalPacketCount
         peer.firstNs = firstNs

@@ -1,3 +1,4 @@
+import CLinux
 package import Model
 
 /// The flow table of one dispatcher: packets in, per-second flow records out. Confined to one thread; its only clock is
@@ -54,6 +55,7 @@ package struct FlowMap: ~Copyable {
 
     var nodes = Pool(initial: FlowNode())
     var tcpPerfs = Pool(initial: TCPPerf())
+    var sequenceLists = Pool(initial: SequenceList())
     var udpPerfs = Pool(initial: UDPPerf())
     var icmpPerfs: [Int32: ICMPPerf] = [:]
     var extras: [Int32: FlowExtra] = [:]
@@ -61,9 +63,7 @@ package struct FlowMap: ~Copyable {
     let states: TCPStateMachine
     package var l7: L7Stage
 
-    /// hash << 32 | node + 1; 0 = empty. Linear probing, backward shift on removal.
-    private var table: UnsafeMutablePointer<UInt64>
-    private var tableMask: Int
+    private var table: FlowTable
     private var slots: [[SlotEntry]]
     private var flowCounter: UInt32 = 0
     private let windowSeconds: UInt64
@@ -71,11 +71,10 @@ package struct FlowMap: ~Copyable {
     /// Start of the open window, nanoseconds; whole seconds after the first flush.
     private var startNs: UInt64
 
-    /// Records waiting to be handed on; the dispatcher drains them.
-    private let output: UnsafeMutablePointer<TaggedFlow>
+    /// Records waiting to be handed on; the dispatcher drains them. A flush may make more than `outputCapacity`.
+    private var output: UnsafeMutablePointer<TaggedFlow>
+    private var outputSize = FlowMap.outputCapacity
     private var outputCount = 0
-    /// What does not fit `output` during a flush.
-    private var overflow: [TaggedFlow] = []
 
     /// - Parameter clockNs: wall clock when live; time of the first packet in a replay.
     package init(settings: Settings, labeler: EndpointLabeler, l7: consuming L7Stage, clockNs: UInt64) {
@@ -84,11 +83,7 @@ package struct FlowMap: ~Copyable {
         self.l7 = l7
         services = ServiceTable(serverPorts: settings.serverPorts)
         states = TCPStateMachine(timeouts: settings.timeouts)
-        var size = 1024
-        while size < settings.hashSlots { size <<= 1 }
-        table = .allocate(capacity: size)
-        table.initialize(repeating: 0, count: size)
-        tableMask = size - 1
+        table = FlowTable(cells: settings.hashSlots)
         var window = FlowMap.windowSlots
         let needed = Int(settings.packetDelayNs / 1_000_000_000) + Int(settings.timeouts.longest) + 1
         while window < needed { window <<= 1 }
@@ -101,8 +96,7 @@ package struct FlowMap: ~Copyable {
     }
 
     deinit {
-        table.deallocate()
-        output.deinitialize(count: FlowMap.outputCapacity)
+        output.deinitialize(count: outputSize)
         output.deallocate()
     }
 
@@ -111,33 +105,65 @@ package struct FlowMap: ~Copyable {
 
     // MARK: - Packets
 
-    /// Accounts one packet. `frame` is the frame that `packet` was parsed from, borrowed for the call.
+    /// Asks the caches for the cell where the search for a flow begins.
     @inline(__always)
-    package mutating func inject(_ packet: inout MetaPacket, frame: RawSpan) {
-        guard packet.timeNs >= startNs else {
+    package func prefetchCell(hash: UInt32) { dft_prefetch(table.home(of: hash)) }
+
+    /// Asks for what a packet touches of its flow. Returns the flow's slot as far as the hash tells; -1 = none.
+    @inline(__always)
+    package func prefetchNode(hash: UInt32) -> Int32 {
+        var search = FlowTable.Search(hash: hash)
+        let index = table.next(&search)
+        if index >= 0 {
+            let node = UnsafeRawPointer(nodes[index])
+            dft_prefetch(node)
+            dft_prefetch(node + 64)
+            dft_prefetch(node + 128)
+            dft_prefetch(node + 256)
+        }
+        return index
+    }
+
+    /// Asks for the performance of a flow whose node was asked for before.
+    @inline(__always)
+    package func prefetchPerformance(of index: Int32) {
+        let node = nodes[index]
+        guard node.pointee.perf >= 0 else { return }
+        switch node.pointee.l4Protocol {
+        case .tcp:
+            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
+            dft_prefetch(perf)
+            dft_prefetch(perf + 64)
+            dft_prefetch(perf + 128)
+        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
+        case .icmp, .unknown: break
+        }
+    }
+
+    /// Accounts one packet.
+    /// - Parameters:
+    ///   - hash: of the packet, by `hash`.
+    ///   - frame: that `packet` was parsed from, borrowed for the call.
+    package mutating func inject(_ packet: UnsafeMutablePointer<MetaPacket>, hash: UInt32, frame: RawSpan) {
+        guard packet.pointee.timeNs >= startNs else {
             counters.dropByWindow &+= 1
-            counters.dropByWindowBytes &+= UInt64(packet.packetLen)
+            counters.dropByWindowBytes &+= UInt64(packet.pointee.packetLen)
             return
         }
-        if packet.timeNs >= startNs &+ settings.packetDelayNs &+ 1_000_000_000 { flush(packet.timeNs) }
+        if packet.pointee.timeNs >= startNs &+ settings.packetDelayNs &+ 1_000_000_000 { flush(packet.pointee.timeNs) }
 
-        let hash = FlowMap.hash(packet)
-        var slot = Int(hash) & tableMask
+        var search = FlowTable.Search(hash: hash)
         while true {
-            let entry = table[slot]
-            if entry == 0 { break }
-            if UInt32(truncatingIfNeeded: entry >> 32) == hash {
-                let index = Int32(truncatingIfNeeded: entry & 0xffff_ffff) - 1
-                let node = nodes[index]
-                if let direction = match(node, packet) {
-                    packet.direction = direction
-                    update(node, index, &packet, frame: frame)
-                    return
-                }
+            let index = table.next(&search)
+            guard index >= 0 else { break }
+            let node = nodes[index]
+            if let direction = match(node, packet) {
+                packet.pointee.direction = direction
+                update(node, index, packet, frame: frame)
+                return
             }
-            slot = (slot + 1) & tableMask
         }
-        create(hash: hash, &packet, frame: frame)
+        create(hash: hash, packet, frame: frame)
     }
 
     /// Closes what has ended by `nowNs`: called without packets, with the clock when live.
@@ -154,163 +180,63 @@ package struct FlowMap: ~Copyable {
     }
 
     package var hasOutput: Bool { outputCount > 0 }
-    package var isOutputFull: Bool { outputCount >= FlowMap.outputCapacity - 1 || !overflow.isEmpty }
+    package var isOutputFull: Bool { outputCount >= FlowMap.outputCapacity - 1 }
 
     /// Hands on the records made so far, in order, with the start of the open window as time.
     package mutating func drainOutput(_ body: (UnsafeBufferPointer<TaggedFlow>, UInt64) -> Void) {
-        if outputCount > 0 {
-            body(UnsafeBufferPointer(start: output, count: outputCount), startNs)
-            outputCount = 0
-        }
-        if !overflow.isEmpty {
-            overflow.withUnsafeBufferPointer { body($0, startNs) }
-            overflow.removeAll(keepingCapacity: true)
-        }
+        let first = min(outputCount, FlowMap.outputCapacity)
+        if first > 0 { body(UnsafeBufferPointer(start: output, count: first), startNs) }
+        if outputCount > first { body(UnsafeBufferPointer(start: output + first, count: outputCount - first), startNs) }
+        outputCount = 0
     }
 
-    // MARK: - Lookup
-
-    /// Symmetric in the two ends. Source: agent-flow.md 8.1.
+    /// A free element of the output, still holding the values of an earlier record.
     @inline(__always)
-    private static func hash(_ packet: MetaPacket) -> UInt32 {
-        let a = packet.ipSrc.folded
-        let b = packet.ipDst.folded
-        var left = UInt64(max(a, b)) << 32 | UInt64(min(a, b))
-        var right =
-            UInt64(max(packet.portSrc, packet.portDst)) << 16 | UInt64(min(packet.portSrc, packet.portDst))
-            | UInt64(truncatingIfNeeded: packet.tapPort) << 32 ^ UInt64(packet.tapType) << 56
-        if packet.ethType != EtherType.ipv4, packet.ethType != EtherType.ipv6 {
-            right ^= packet.macSrc ^ packet.macDst
-        }
-        left = (left ^ right &* 0x9e37_79b9_7f4a_7c15) &* 0xff51_afd7_ed55_8ccd
-        left ^= left >> 33
-        left = left &* 0xc4ce_b9fe_1a85_ec53
-        return UInt32(truncatingIfNeeded: left >> 32) ^ UInt32(truncatingIfNeeded: left)
+    mutating func nextOutput() -> UnsafeMutablePointer<TaggedFlow> {
+        if outputCount == outputSize { growOutput() }
+        outputCount &+= 1
+        return output + (outputCount &- 1)
     }
 
-    /// Direction of the packet in the flow; nil: another flow. Source: agent-flow.md 8.3.
-    @inline(__always)
-    private func match(_ node: UnsafeMutablePointer<FlowNode>, _ packet: MetaPacket) -> PacketDirection? {
-        let tapMask: UInt64 = 0xf000_0000_ffff_ffff
-        guard node.pointee.tapPort & tapMask == packet.tapPort & tapMask, node.pointee.tapType == packet.tapType,
-            node.pointee.ethType == packet.ethType
-        else { return nil }
-        if node.pointee.vlan != packet.vlan, packet.tapType != CaptureNetworkType.cloud, !settings.ignoresIDCVlan {
-            return nil
-        }
-        if packet.ethType != EtherType.ipv4, packet.ethType != EtherType.ipv6 {
-            if node.pointee.macSrc == packet.macSrc, node.pointee.macDst == packet.macDst,
-                node.pointee.ipSrc == packet.ipSrc,
-                node.pointee.ipDst == packet.ipDst
-            {
-                return .clientToServer
-            }
-            if node.pointee.macSrc == packet.macDst, node.pointee.macDst == packet.macSrc,
-                node.pointee.ipSrc == packet.ipDst,
-                node.pointee.ipDst == packet.ipSrc
-            {
-                return .serverToClient
-            }
-            return nil
-        }
-        guard node.pointee.proto == packet.proto else { return nil }
-        let direction: PacketDirection
-        if node.pointee.portSrc == packet.portSrc, node.pointee.portDst == packet.portDst,
-            node.pointee.ipSrc == packet.ipSrc,
-            node.pointee.ipDst == packet.ipDst
-        {
-            direction = .clientToServer
-        } else if node.pointee.portSrc == packet.portDst, node.pointee.portDst == packet.portSrc,
-            node.pointee.ipSrc == packet.ipDst, node.pointee.ipDst == packet.ipSrc
-        {
-            direction = .serverToClient
-        } else {
-            return nil
-        }
-        guard packet.tapType == CaptureNetworkType.cloud, !settings.ignoresMac, packet.tapPort >> 60 != 1 else {
-            return direction
-        }
-        let forward = direction == .clientToServer
-        let flowSrc = forward ? node.pointee.macSrc : node.pointee.macDst
-        let flowDst = forward ? node.pointee.macDst : node.pointee.macSrc
-        if !settings.ignoresL2End, packet.tapPort & 0xffff_ffff > 0 {
-            if !packet.l2End0, !packet.l2End1 { return direction }
-            if !packet.l2End0 { return flowDst == packet.macDst ? direction : nil }
-            return flowSrc == packet.macSrc ? direction : nil
-        }
-        return flowSrc == packet.macSrc && flowDst == packet.macDst ? direction : nil
-    }
-
-    private mutating func insert(hash: UInt32, index: Int32) {
-        if nodes.count * 2 > tableMask + 1 { growTable() }
-        var slot = Int(hash) & tableMask
-        while table[slot] != 0 { slot = (slot + 1) & tableMask }
-        table[slot] = UInt64(hash) << 32 | UInt64(UInt32(index + 1))
-    }
-
-    private mutating func growTable() {
-        let oldSize = tableMask + 1
-        let old = table
-        table = .allocate(capacity: oldSize * 2)
-        table.initialize(repeating: 0, count: oldSize * 2)
-        tableMask = oldSize * 2 - 1
-        for position in 0..<oldSize where old[position] != 0 {
-            var slot = Int(old[position] >> 32) & tableMask
-            while table[slot] != 0 { slot = (slot + 1) & tableMask }
-            table[slot] = old[position]
-        }
+    private mutating func growOutput() {
+        let old = output
+        output = .allocate(capacity: outputSize * 2)
+        output.moveInitialize(from: old, count: outputSize)
+        (output + outputSize).initialize(repeating: TaggedFlow(), count: outputSize)
         old.deallocate()
-    }
-
-    private mutating func remove(hash: UInt32, index: Int32) {
-        let wanted = UInt64(hash) << 32 | UInt64(UInt32(index + 1))
-        var hole = Int(hash) & tableMask
-        while table[hole] != wanted {
-            guard table[hole] != 0 else { return }
-            hole = (hole + 1) & tableMask
-        }
-        var next = (hole + 1) & tableMask
-        while table[next] != 0 {
-            let home = Int(table[next] >> 32) & tableMask
-            if (next - home) & tableMask >= (next - hole) & tableMask {
-                table[hole] = table[next]
-                hole = next
-            }
-            next = (next + 1) & tableMask
-        }
-        table[hole] = 0
+        outputSize *= 2
     }
 
     // MARK: - New flows
 
-    private mutating func create(hash: UInt32, _ packet: inout MetaPacket, frame: RawSpan) {
+    private mutating func create(hash: UInt32, _ packet: UnsafeMutablePointer<MetaPacket>, frame: RawSpan) {
         guard nodes.count < settings.concurrentFlowLimit else {
             counters.dropByCapacity &+= 1
-            counters.dropByCapacityBytes &+= UInt64(packet.packetLen)
+            counters.dropByCapacityBytes &+= UInt64(packet.pointee.packetLen)
             return
         }
         counters.new &+= 1
         counters.packets &+= 1
-        counters.bytes &+= UInt64(packet.packetLen)
+        counters.bytes &+= UInt64(packet.pointee.packetLen)
         let index = nodes.take()
         let node = nodes[index]
         flowCounter &+= 1
         let id =
-            (packet.timeNs >> 30 & 0xffff_ffff) << 32 | UInt64(settings.dispatcherID) << 24
+            (packet.pointee.timeNs >> 30 & 0xffff_ffff) << 32 | UInt64(settings.dispatcherID) << 24
             | UInt64(flowCounter & 0xff_ffff)
         fill(node, from: packet, hash: hash, flowID: id)
         node.pointee.generation = flowCounter
 
-        packet.direction = .clientToServer
-        switch packet.l4Protocol {
+        packet.pointee.direction = .clientToServer
+        switch packet.pointee.l4Protocol {
         case .tcp:
-            updateDirection(node, &packet, isFirst: true)
+            updateDirection(node, &packet.pointee, isFirst: true)
             recordHandshakeSequence(node, packet)
             trackKeepalive(node, packet)
-            advanceState(node, packet, direction: packet.direction)
+            advanceState(node, packet, direction: packet.pointee.direction)
             if settings.countsL4Performance { node.pointee.perf = tcpPerfs.take() }
         case .udp:
-            updateDirection(node, &packet, isFirst: true)
+            updateDirection(node, &packet.pointee, isFirst: true)
             node.pointee.state = .established
             node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
             if settings.countsL4Performance { node.pointee.perf = udpPerfs.take() }
@@ -318,48 +244,52 @@ package struct FlowMap: ~Copyable {
             node.pointee.state = .established
             node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
             // Trap 8.4: the value 0 of an ICMPv4 echo reply is looked for in both families.
-            if packet.l4Protocol == .icmp {
-                if packet.icmpType == 0 {
+            if packet.pointee.l4Protocol == .icmp {
+                if packet.pointee.icmpType == 0 {
                     node.pointee.reverse(isFirstPacket: true)
-                    packet.direction = .serverToClient
+                    packet.pointee.direction = .serverToClient
                 }
                 if settings.countsL4Performance { icmpPerfs[index] = ICMPPerf() }
             }
         }
         computeTapSide(node)
-        measure(node, index, &packet, frame: frame)
-        insert(hash: hash, index: index)
-        node.pointee.timestampKey = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
+        measure(node, index, packet, frame: frame)
+        table.insert(index, hash: hash, count: nodes.count)
+        node.pointee.timestampKey = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         enqueue(index, node)
     }
 
-    private func fill(_ node: UnsafeMutablePointer<FlowNode>, from packet: MetaPacket, hash: UInt32, flowID: UInt64) {
-        node.pointee.ipSrc = packet.ipSrc
-        node.pointee.ipDst = packet.ipDst
-        node.pointee.macSrc = packet.macSrc
-        node.pointee.macDst = packet.macDst
-        node.pointee.tapPort = packet.tapPort
-        node.pointee.portSrc = packet.portSrc
-        node.pointee.portDst = packet.portDst
-        node.pointee.ethType = packet.ethType
-        node.pointee.vlan = packet.vlan
-        node.pointee.tapType = packet.tapType
-        node.pointee.proto = packet.proto
-        node.pointee.l4Protocol = packet.l4Protocol
+    private func fill(
+        _ node: UnsafeMutablePointer<FlowNode>, from packet: UnsafePointer<MetaPacket>, hash: UInt32, flowID: UInt64
+    ) {
+        node.pointee.ipSrc = packet.pointee.ipSrc
+        node.pointee.ipDst = packet.pointee.ipDst
+        node.pointee.macSrc = packet.pointee.macSrc
+        node.pointee.macDst = packet.pointee.macDst
+        node.pointee.tapPort = packet.pointee.tapPort
+        node.pointee.portSrc = packet.pointee.portSrc
+        node.pointee.portDst = packet.pointee.portDst
+        node.pointee.ethType = packet.pointee.ethType
+        node.pointee.vlan = packet.pointee.vlan
+        node.pointee.tapType = packet.pointee.tapType
+        node.pointee.proto = packet.pointee.proto
+        node.pointee.l4Protocol = packet.pointee.l4Protocol
         node.pointee.hash = hash
         node.pointee.flowID = flowID
-        node.pointee.startNs = packet.timeNs
-        node.pointee.minArrivedNs = packet.timeNs
-        node.pointee.recentNs = packet.timeNs
-        node.pointee.statTimeNs = packet.timeNs / 1_000_000_000 * 1_000_000_000
-        node.pointee.initIPID = packet.ipID
-        let ends = labeler.label(packet)
+        node.pointee.startNs = packet.pointee.timeNs
+        node.pointee.minArrivedNs = packet.pointee.timeNs
+        node.pointee.recentNs = packet.pointee.timeNs
+        node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
+        node.pointee.initIPID = packet.pointee.ipID
+        let ends = labeler.label(packet.pointee)
         node.pointee.src.take(ends.src)
         node.pointee.dst.take(ends.dst)
         node.pointee.src.add(packet)
-        if packet.l4Protocol == .tcp {
-            node.pointee.src.tcpFlags = packet.tcpFlags
-            node.pointee.src.totalTCPFlags = packet.tcpFlags
+        node.pointee.senders.insert(.clientToServer)
+        node.pointee.periodSenders.insert(.clientToServer)
+        if packet.pointee.l4Protocol == .tcp {
+            node.pointee.src.tcpFlags = packet.pointee.tcpFlags
+            node.pointee.src.totalTCPFlags = packet.pointee.tcpFlags
         }
     }
 
@@ -377,27 +307,30 @@ package struct FlowMap: ~Copyable {
 
     @inline(__always)
     private mutating func update(
-        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: inout MetaPacket, frame: RawSpan
+        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
+        frame: RawSpan
     ) {
-        if node.pointee.isInTick,
-            packet.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000 || packet.timeNs < node.pointee.statTimeNs
+        if !node.pointee.periodSenders.isEmpty,
+            packet.pointee.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000
+                || packet.pointee.timeNs < node.pointee.statTimeNs
         {
-            if report(node, index, closing: nil) { packet.direction = packet.direction.reversed }
+            if report(node, index, closing: nil) { packet.pointee.direction = packet.pointee.direction.reversed }
         }
         counters.packets &+= 1
-        counters.bytes &+= UInt64(packet.packetLen)
-        if packet.timeNs > node.pointee.recentNs { node.pointee.recentNs = packet.timeNs }
-        if !node.pointee.isInTick {
-            node.pointee.isInTick = true
-            node.pointee.statTimeNs = packet.timeNs / 1_000_000_000 * 1_000_000_000
+        counters.bytes &+= UInt64(packet.pointee.packetLen)
+        if packet.pointee.timeNs > node.pointee.recentNs { node.pointee.recentNs = packet.pointee.timeNs }
+        if node.pointee.periodSenders.isEmpty {
+            node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
         }
-        if packet.vlan > 0 { node.pointee.vlan = packet.vlan }
-        let direction = packet.direction
+        if packet.pointee.vlan > 0 { node.pointee.vlan = packet.pointee.vlan }
+        let direction = packet.pointee.direction
+        node.pointee.senders.insert(direction)
+        node.pointee.periodSenders.insert(direction)
         if direction == .clientToServer { node.pointee.src.add(packet) } else { node.pointee.dst.add(packet) }
 
         switch node.pointee.l4Protocol {
         case .tcp:
-            let flags = packet.tcpFlags
+            let flags = packet.pointee.tcpFlags
             if direction == .clientToServer {
                 node.pointee.src.tcpFlags |= flags
                 node.pointee.src.totalTCPFlags |= flags
@@ -406,23 +339,23 @@ package struct FlowMap: ~Copyable {
                 node.pointee.dst.totalTCPFlags |= flags
             }
             if flags & TCPFlags.syn != 0 {
-                updateDirection(node, &packet, isFirst: false)
+                updateDirection(node, &packet.pointee, isFirst: false)
                 recordHandshakeSequence(node, packet)
             }
             trackKeepalive(node, packet)
             // Trap 8.5: the state machine sees the direction from before a reversal.
             advanceState(node, packet, direction: direction)
         case .udp:
-            if node.pointee.src.packetCount > 0, node.pointee.dst.packetCount > 0 {
+            if node.pointee.periodSenders.areBoth {
                 node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
             }
         case .icmp, .unknown:
-            if node.pointee.src.packetCount > 0, node.pointee.dst.packetCount > 0 {
+            if node.pointee.periodSenders.areBoth {
                 node.pointee.timeoutNs = UInt64(settings.timeouts.closingRst) * 1_000_000_000
             }
         }
-        measure(node, index, &packet, frame: frame)
-        let second = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
+        measure(node, index, packet, frame: frame)
+        let second = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         if node.pointee.timestampKey != second {
             node.pointee.timestampKey = second
             enqueue(index, node)
@@ -430,47 +363,53 @@ package struct FlowMap: ~Copyable {
     }
 
     @inline(__always)
-    private func advanceState(_ node: UnsafeMutablePointer<FlowNode>, _ packet: MetaPacket, direction: PacketDirection)
-    {
-        let (state, seconds) = states.next(node.pointee.state, flags: packet.tcpFlags, direction: direction)
+    private func advanceState(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>, direction: PacketDirection
+    ) {
+        let (state, seconds) = states.next(node.pointee.state, flags: packet.pointee.tcpFlags, direction: direction)
         node.pointee.state = state
-        let isOneSided = node.pointee.src.totalPacketCount == 0 || node.pointee.dst.totalPacketCount == 0
         node.pointee.timeoutNs =
-            UInt64(isOneSided ? settings.timeouts.others : seconds) * 1_000_000_000
+            UInt64(node.pointee.senders.areBoth ? seconds : settings.timeouts.others) &* 1_000_000_000
     }
 
     @inline(__always)
-    private func recordHandshakeSequence(_ node: UnsafeMutablePointer<FlowNode>, _ packet: MetaPacket) {
-        if packet.isSyn {
-            node.pointee.synSeq = packet.seq
-        } else if packet.isSynAck {
-            node.pointee.synAckSeq = packet.seq
+    private func recordHandshakeSequence(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
+        if packet.pointee.isSyn {
+            node.pointee.synSeq = packet.pointee.seq
+        } else if packet.pointee.isSynAck {
+            node.pointee.synAckSeq = packet.pointee.seq
         }
     }
 
     @inline(__always)
-    private func trackKeepalive(_ node: UnsafeMutablePointer<FlowNode>, _ packet: MetaPacket) {
-        let fromSource = packet.direction == .clientToServer
-        if packet.l4PayloadLen <= 1, packet.tcpFlags & (TCPFlags.syn | TCPFlags.fin | TCPFlags.rst) == 0,
-            packet.seq &+ 1 == (fromSource ? node.pointee.nextSeqSrc : node.pointee.nextSeqDst)
+    private func trackKeepalive(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
+        let fromSource = packet.pointee.direction == .clientToServer
+        if packet.pointee.l4PayloadLen <= 1,
+            packet.pointee.tcpFlags & (TCPFlags.syn | TCPFlags.fin | TCPFlags.rst) == 0,
+            packet.pointee.seq &+ 1 == (fromSource ? node.pointee.nextSeqSrc : node.pointee.nextSeqDst)
         {
-            node.pointee.keepaliveSeq = packet.seq
-            node.pointee.keepaliveAck = packet.ack
+            node.pointee.keepaliveSeq = packet.pointee.seq
+            node.pointee.keepaliveAck = packet.pointee.ack
         }
-        if fromSource { node.pointee.nextSeqDst = packet.ack } else { node.pointee.nextSeqSrc = packet.ack }
+        if fromSource {
+            node.pointee.nextSeqDst = packet.pointee.ack
+        } else {
+            node.pointee.nextSeqSrc = packet.pointee.ack
+        }
     }
 
     /// L4 and L7 performance of one packet.
     @inline(__always)
     private mutating func measure(
-        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: inout MetaPacket, frame: RawSpan
+        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
+        frame: RawSpan
     ) {
         var isForL7 = true
         switch node.pointee.l4Protocol {
         case .tcp:
             if node.pointee.perf >= 0 {
                 switch tcpPerfs[node.pointee.perf].pointee.parse(
-                    packet, direction: packet.direction, counters: &counters.perf)
+                    packet, direction: packet.pointee.direction, lists: &sequenceLists, counters: &counters.perf)
                 {
                 case .ok, .ignored: break
                 case .retransmission, .invalid: isForL7 = false
@@ -478,14 +417,14 @@ package struct FlowMap: ~Copyable {
             }
         case .udp:
             if node.pointee.perf >= 0 {
-                isForL7 = udpPerfs[node.pointee.perf].pointee.parse(packet, direction: packet.direction)
+                isForL7 = udpPerfs[node.pointee.perf].pointee.parse(packet, direction: packet.pointee.direction)
             }
         case .icmp:
             icmpPerfs[index]?.parse(packet)
             isForL7 = false
         case .unknown: isForL7 = false
         }
-        if isForL7, packet.payloadCaptured > 0 { parseL7(node, index, &packet, frame: frame) }
+        if isForL7, packet.pointee.payloadCaptured > 0 { parseL7(node, index, &packet.pointee, frame: frame) }
     }
 
     // MARK: - Time
@@ -512,7 +451,8 @@ package struct FlowMap: ~Copyable {
             var entries: [SlotEntry] = []
             swap(&entries, &slots[slot])
             counters.totalScan &+= UInt64(entries.count)
-            for entry in entries {
+            for (position, entry) in entries.enumerated() {
+                prefetch(entries, ahead: position)
                 let node = nodes[entry.node]
                 guard node.pointee.generation == entry.generation, UInt64(node.pointee.timestampKey) <= second else {
                     continue
@@ -521,7 +461,9 @@ package struct FlowMap: ~Copyable {
                 if deadline < nextNs {
                     close(node, entry.node)
                 } else {
-                    if node.pointee.isInTick, settings.reportsEachSecond { _ = report(node, entry.node, closing: nil) }
+                    if !node.pointee.periodSenders.isEmpty, settings.reportsEachSecond {
+                        _ = report(node, entry.node, closing: nil)
+                    }
                     node.pointee.timestampKey = UInt32(truncatingIfNeeded: deadline / 1_000_000_000)
                     enqueue(entry.node, node)
                 }
@@ -534,14 +476,32 @@ package struct FlowMap: ~Copyable {
         }
     }
 
+    /// Of flows that follow soon in the walk of a slot: the node of one, the performance of a nearer one.
+    @inline(__always)
+    private func prefetch(_ entries: [SlotEntry], ahead position: Int) {
+        let far = position &+ 16
+        if far < entries.count {
+            let node = UnsafeRawPointer(nodes[entries[far].node])
+            for line in 0..<6 { dft_prefetch(node + line * 64) }
+        }
+        let near = position &+ 8
+        guard near < entries.count else { return }
+        let node = nodes[entries[near].node]
+        guard node.pointee.l4Protocol == .tcp, node.pointee.perf >= 0 else { return }
+        let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
+        for line in 0..<5 { dft_prefetch(perf + line * 64) }
+    }
+
     private mutating func close(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
         closeL7(node, index)
         _ = report(node, index, closing: closeType(of: node))
         counters.closed &+= 1
-        remove(hash: node.pointee.hash, index: index)
+        table.remove(index, hash: node.pointee.hash)
         if node.pointee.perf >= 0 {
             switch node.pointee.l4Protocol {
-            case .tcp: tcpPerfs.give(back: node.pointee.perf)
+            case .tcp:
+                tcpPerfs[node.pointee.perf].pointee.release(to: &sequenceLists)
+                tcpPerfs.give(back: node.pointee.perf)
             case .udp: udpPerfs.give(back: node.pointee.perf)
             case .icmp, .unknown: break
             }
@@ -551,37 +511,24 @@ package struct FlowMap: ~Copyable {
         node.pointee.generation = 0
         nodes.give(back: index)
     }
-
-    /// A free element of the output, still holding the values of an earlier record.
-    @inline(__always)
-    mutating func withOutput(_ fill: (inout TaggedFlow) -> Void) {
-        if outputCount < FlowMap.outputCapacity {
-            fill(&output[outputCount])
-            outputCount += 1
-        } else {
-            var flow = TaggedFlow()
-            fill(&flow)
-            overflow.append(flow)
-        }
-    }
 }
 
 extension FlowNode.Peer {
     @inline(__always)
-    fileprivate mutating func add(_ packet: MetaPacket) {
-        let length = UInt64(packet.packetLen)
+    fileprivate mutating func add(_ packet: UnsafePointer<MetaPacket>) {
+        let length = UInt64(packet.pointee.packetLen)
         byteCount &+= length
-        l3ByteCount &+= UInt64(packet.l3PayloadLen)
-        l4ByteCount &+= UInt64(packet.l4PayloadLen)
+        l3ByteCount &+= UInt64(packet.pointee.l3PayloadLen)
+        l4ByteCount &+= UInt64(packet.pointee.l4PayloadLen)
         packetCount &+= 1
         totalByteCount &+= length
         totalPacketCount &+= 1
-        if firstNs == 0 { firstNs = packet.timeNs }
-        lastNs = packet.timeNs
-        if packet.toaSrcPort != 0 {
+        if firstNs == 0 { firstNs = packet.pointee.timeNs }
+        lastNs = packet.pointee.timeNs
+        if packet.pointee.toaSrcPort != 0 {
             hasTOA = true
-            toaIP = packet.toaSrcIP
-            toaPort = packet.toaSrcPort
+            toaIP = packet.pointee.toaSrcIP
+            toaPort = packet.pointee.toaSrcPort
         }
     }
 

@@ -1,28 +1,33 @@
 import Model
 
 /// One flow in the table: what a packet touches, kept small; reports are built from it.
+///
+/// Fields stand in the order of use: a packet reads and writes the first two cache lines and one line of its sender, the
+/// L7 side the line between the two peers, reports the rest.
 /// Index 0 is the flow's source (client), 1 its destination. Source: agent-flow.md 8.
 struct FlowNode: BitwiseCopyable {
     struct Peer: BitwiseCopyable {
+        // One cache line.
         var byteCount: UInt64 = 0
         var l3ByteCount: UInt64 = 0
         var l4ByteCount: UInt64 = 0
-        var packetCount: UInt64 = 0
+        var packetCount: UInt32 = 0
+        var tcpFlags: UInt8 = 0
+        var totalTCPFlags: UInt8 = 0
+        var hasTOA = false
         var totalByteCount: UInt64 = 0
         var totalPacketCount: UInt64 = 0
         var firstNs: UInt64 = 0
         var lastNs: UInt64 = 0
+
         var epc: Int32 = 0
         var toaIP: UInt32 = 0
         var toaPort: UInt16 = 0
-        var tcpFlags: UInt8 = 0
-        var totalTCPFlags: UInt8 = 0
         var isL2End = false
         var isL3End = false
         var isDevice = false
         var isLocalMac = false
         var isLocalIP = false
-        var hasTOA = false
 
         /// A new reporting period.
         @inline(__always)
@@ -35,10 +40,23 @@ struct FlowNode: BitwiseCopyable {
         }
     }
 
+    /// Ends that sent packets.
+    struct Sides: BitwiseCopyable {
+        private var bits: UInt8 = 0
+
+        @inline(__always) var isEmpty: Bool { bits == 0 }
+        @inline(__always) var areBoth: Bool { bits == 3 }
+
+        @inline(__always)
+        mutating func insert(_ sender: PacketDirection) { bits |= 1 << sender.rawValue }
+        @inline(__always)
+        mutating func removeAll() { bits = 0 }
+        mutating func reverse() { bits = bits << 1 & 2 | bits >> 1 }
+    }
+
+    // First cache line: the key.
     var ipSrc = IPAddress()
     var ipDst = IPAddress()
-    var macSrc: UInt64 = 0
-    var macDst: UInt64 = 0
     var tapPort: UInt64 = 0
     var portSrc: UInt16 = 0
     var portDst: UInt16 = 0
@@ -47,52 +65,54 @@ struct FlowNode: BitwiseCopyable {
     var tapType: UInt16 = 0
     var proto: UInt8 = 0
     var l4Protocol = L4Protocol.unknown
-
-    var hash: UInt32 = 0
     /// Second of the slot in which the node waits.
     var timestampKey: UInt32 = 0
-    var flowID: UInt64 = 0
-    var startNs: UInt64 = 0
-    var minArrivedNs: UInt64 = 0
+    /// Counts reuses of this slot, so that old entries of time slots are recognised.
+    var generation: UInt32 = 0
+    /// Slot in the pool of its protocol's performance, -1 = none.
+    var perf: Int32 = -1
+
+    // Second cache line: time and state.
+    var macSrc: UInt64 = 0
+    var macDst: UInt64 = 0
     var recentNs: UInt64 = 0
     var statTimeNs: UInt64 = 0
     var timeoutNs: UInt64 = 0
-
-    var src = Peer()
-    var dst = Peer()
-
-    var synSeq: UInt32 = 0
-    var synAckSeq: UInt32 = 0
     /// Next sequence number expected from source and destination, by the last acknowledgement.
     var nextSeqSrc: UInt32 = 0
     var nextSeqDst: UInt32 = 0
-    var keepaliveSeq: UInt32 = 0
-    var keepaliveAck: UInt32 = 0
-
-    /// Slot in the pool of its protocol's performance, -1 = none.
-    var perf: Int32 = -1
     /// Slot in the L7 engine, -1 = none.
     var l7: Int32 = -1
-    var l7Perf = L7PerfStats()
-    var l7FailedCount: UInt32 = 0
-    /// Counts reuses of this slot, so that old entries of time slots are recognised.
-    var generation: UInt32 = 0
-
-    var initIPID: UInt16 = 0
     var state = FlowState.raw
+    /// Since the start.
+    var senders = Sides()
+    /// Since the last report.
+    var periodSenders = Sides()
     var directionScore: UInt8 = 0
-    var tapSide = TapSide.rest
-    var srcDirection = TapSide.rest
-    var dstDirection = TapSide.rest
-    var reportedL4Protocol: UInt8 = 0
     var l7Protocol: UInt8 = 0
     var isNewFlow = true
     var isReversed = false
     var isActiveService = false
-    /// A packet was counted since the last report.
-    var isInTick = true
     var hasExtra = false
-    var isL7Updated = false
+    var tapSide = TapSide.rest
+    var srcDirection = TapSide.rest
+    var dstDirection = TapSide.rest
+
+    var src = Peer()
+    var l7Perf = L7PerfStats()
+    var flowID: UInt64 = 0
+    var dst = Peer()
+
+    var startNs: UInt64 = 0
+    var minArrivedNs: UInt64 = 0
+    var synSeq: UInt32 = 0
+    var synAckSeq: UInt32 = 0
+    var keepaliveSeq: UInt32 = 0
+    var keepaliveAck: UInt32 = 0
+    var hash: UInt32 = 0
+    var l7FailedCount: UInt32 = 0
+    var initIPID: UInt16 = 0
+    var reportedL4Protocol: UInt8 = 0
 
     @inline(__always)
     mutating func startPeriod() {
@@ -100,7 +120,7 @@ struct FlowNode: BitwiseCopyable {
         dst.startPeriod()
         statTimeNs = 0
         isNewFlow = false
-        isInTick = false
+        periodSenders.removeAll()
     }
 
     /// Exchanges source and destination. Source: agent-flow.md 8.7.
@@ -109,6 +129,8 @@ struct FlowNode: BitwiseCopyable {
         swap(&macSrc, &macDst)
         swap(&portSrc, &portDst)
         swap(&src, &dst)
+        senders.reverse()
+        periodSenders.reverse()
         swap(&srcDirection, &dstDirection)
         tapSide = .rest
         directionScore = 0

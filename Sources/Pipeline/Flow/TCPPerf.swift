@@ -17,7 +17,7 @@ struct TCPPerf: BitwiseCopyable {
         var fullPre = false
         var fullCalc = false
         var hsAckSeen = false
-        var sequences = SequenceList()
+        var sequences = SequenceTrack()
     }
 
     private struct Side: BitwiseCopyable {
@@ -63,15 +63,18 @@ struct TCPPerf: BitwiseCopyable {
 
     /// - Parameter direction: of the packet, after any reversal it caused.
     @inline(__always)
-    mutating func parse(_ packet: MetaPacket, direction: PacketDirection, counters: inout FlowPerfCounters) -> Outcome {
-        let flags = packet.tcpFlags
-        if packet.dataOffset == 0 || flags & TCPFlags.rst != 0 || TCPPerf.isAbnormal(flags) {
+    mutating func parse(
+        _ packet: UnsafePointer<MetaPacket>, direction: PacketDirection, lists: inout Pool<SequenceList>,
+        counters: inout FlowPerfCounters
+    ) -> Outcome {
+        let flags = packet.pointee.tcpFlags
+        if packet.pointee.dataOffset == 0 || flags & TCPFlags.rst != 0 || TCPPerf.isAbnormal(flags) {
             if TCPPerf.isAbnormal(flags) { counters.ignoredPackets &+= 1 }
             client.dropResponseTimes()
             server.dropResponseTimes()
             return .ignored
         }
-        if packet.timeNs < client.timeNs || packet.timeNs < server.timeNs {
+        if packet.pointee.timeNs < client.timeNs || packet.pointee.timeNs < server.timeNs {
             counters.invalidPackets &+= 1
             return .invalid
         }
@@ -79,11 +82,11 @@ struct TCPPerf: BitwiseCopyable {
         if direction == .clientToServer {
             return TCPPerf.step(
                 packet, fromClient: true, sender: &client, other: &server, side: &side0, totals: &totals,
-                handshaking: &handshaking, counters: &counters)
+                handshaking: &handshaking, lists: &lists, counters: &counters)
         }
         return TCPPerf.step(
             packet, fromClient: false, sender: &server, other: &client, side: &side1, totals: &totals,
-            handshaking: &handshaking, counters: &counters)
+            handshaking: &handshaking, lists: &lists, counters: &counters)
     }
 
     @inline(__always)
@@ -99,19 +102,19 @@ struct TCPPerf: BitwiseCopyable {
 
     @inline(__always)
     private static func step(
-        _ packet: MetaPacket, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
-        totals: inout Totals, handshaking: inout Bool, counters: inout FlowPerfCounters
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
+        totals: inout Totals, handshaking: inout Bool, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
-        let payload = UInt32(packet.l4PayloadLen)
-        let isSyn = packet.isSyn
-        let isSynAck = packet.isSynAck
-        let isAck = packet.isAck
+        let payload = UInt32(packet.pointee.l4PayloadLen)
+        let isSyn = packet.pointee.isSyn
+        let isSynAck = packet.pointee.isSynAck
+        let isAck = packet.pointee.isAck
         var isRetrans = false
         var isInvalid = false
         if isSyn {
             if sender.threshold == 0 {
-                sender.threshold = packet.seq &+ 1
-                sender.handshakeNs = packet.timeNs
+                sender.threshold = packet.pointee.seq &+ 1
+                sender.handshakeNs = packet.pointee.timeNs
                 handshaking = true
             } else if sender.synSeen {
                 totals.retransSyn &+= 1
@@ -121,9 +124,9 @@ struct TCPPerf: BitwiseCopyable {
             sender.synSeen = true
         } else if isSynAck {
             if sender.threshold == 0 {
-                sender.handshakeNs = packet.timeNs
-                sender.threshold = packet.seq &+ 1
-                if other.threshold == 0 { other.threshold = packet.ack } else { other.fullPre = true }
+                sender.handshakeNs = packet.pointee.timeNs
+                sender.threshold = packet.pointee.seq &+ 1
+                if other.threshold == 0 { other.threshold = packet.pointee.ack } else { other.fullPre = true }
             } else {
                 totals.retransSynAck &+= 1
                 side.counts.retrans &+= 1
@@ -132,7 +135,7 @@ struct TCPPerf: BitwiseCopyable {
         } else if isAck {
             if handshaking { handshaking = fromClient }
         } else if payload > 1 {
-            switch sender.sequences.assess(seq: packet.seq, length: payload) {
+            switch sender.sequences.assess(seq: packet.pointee.seq, length: payload, lists: &lists) {
             case .retrans:
                 side.counts.retrans &+= 1
                 totals.retrans &+= 1
@@ -163,27 +166,28 @@ struct TCPPerf: BitwiseCopyable {
             }
             if isSyn { totals.synCount &+= 1 }
             if isSynAck { totals.synAckCount &+= 1 }
-            if packet.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
+            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
         }
-        sender.timeNs = packet.timeNs
-        sender.payload = packet.tcpFlags & TCPFlags.syn != 0 ? 1 : payload
-        sender.seq = packet.seq
+        sender.timeNs = packet.pointee.timeNs
+        sender.payload = packet.pointee.tcpFlags & TCPFlags.syn != 0 ? 1 : payload
+        sender.seq = packet.pointee.seq
         return isRetrans ? .retransmission : .ok
     }
 
     @inline(__always)
     private static func opening(
-        _ packet: MetaPacket, isHandshake: Bool, isSynAck: Bool, isAck: Bool, sender: inout Peer, other: inout Peer,
+        _ packet: UnsafePointer<MetaPacket>, isHandshake: Bool, isSynAck: Bool, isAck: Bool, sender: inout Peer,
+        other: inout Peer,
         side: inout Side, totals: inout Totals
     ) -> Bool {
-        let isHandshakeAck = isAck && other.threshold == packet.ack
-        let isReply = packet.ack == other.seq &+ other.payload
+        let isHandshakeAck = isAck && other.threshold == packet.pointee.ack
+        let isReply = packet.pointee.ack == other.seq &+ other.payload
         if sender.rtt, isReply, isHandshakeAck || isSynAck, other.handshakeNs != 0 {
-            let elapsed = packet.timeNs &- other.handshakeNs
+            let elapsed = packet.pointee.timeNs &- other.handshakeNs
             if elapsed > 0, elapsed <= maxRTTNs { side.rtt.addNs(elapsed) }
         }
         if sender.fullCalc, isHandshakeAck {
-            let elapsed = packet.timeNs &- sender.handshakeNs
+            let elapsed = packet.pointee.timeNs &- sender.handshakeNs
             if elapsed > 0, elapsed <= maxRTTNs { totals.rttFull = UInt32(truncatingIfNeeded: elapsed / 1000) }
         }
         if isHandshakeAck { sender.hsAckSeen = true }
@@ -193,7 +197,7 @@ struct TCPPerf: BitwiseCopyable {
             sender.fullCalc = false
             return false
         }
-        if packet.windowScale > 0 { sender.windowScale = 0x80 | min(packet.windowScale, 14) }
+        if packet.pointee.windowScale > 0 { sender.windowScale = 0x80 | min(packet.pointee.windowScale, 14) }
         sender.rtt = true
         other.rtt = true
         sender.srt = false
@@ -206,19 +210,19 @@ struct TCPPerf: BitwiseCopyable {
 
     @inline(__always)
     private static func established(
-        _ packet: MetaPacket, fromClient: Bool, isAck: Bool, sender: inout Peer, other: inout Peer,
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, isAck: Bool, sender: inout Peer, other: inout Peer,
         side: inout Side, totals: inout Totals
     ) {
-        let payload = UInt32(packet.l4PayloadLen)
-        if sender.srt, isAck, packet.ack == other.seq &+ other.payload {
-            let elapsed = packet.timeNs &- other.timeNs
+        let payload = UInt32(packet.pointee.l4PayloadLen)
+        if sender.srt, isAck, packet.pointee.ack == other.seq &+ other.payload {
+            let elapsed = packet.pointee.timeNs &- other.timeNs
             if elapsed > 0, elapsed <= maxSRTNs { side.srt.addNs(elapsed) }
         }
-        if sender.art, payload > 1, packet.seq == sender.seq &+ sender.payload {
-            let elapsed = packet.timeNs &- other.timeNs
+        if sender.art, payload > 1, packet.pointee.seq == sender.seq &+ sender.payload {
+            let elapsed = packet.pointee.timeNs &- other.timeNs
             if elapsed > 0, elapsed <= maxARTNs { side.art.addNs(elapsed) }
         }
-        let isPush = packet.isPshAck
+        let isPush = packet.pointee.isPshAck
         if isAck {
             sender.srt = false
             other.srt = false
@@ -235,14 +239,15 @@ struct TCPPerf: BitwiseCopyable {
             other.art = false
         }
         let isScaled = sender.windowScale & other.windowScale & 0x80 != 0
-        let window = isScaled ? UInt32(packet.window) << UInt32(sender.windowScale & 15) : UInt32(packet.window)
+        let window =
+            isScaled ? UInt32(packet.pointee.window) << UInt32(sender.windowScale & 15) : UInt32(packet.pointee.window)
         if window == 0 { side.counts.zeroWin &+= 1 }
         if fromClient, isPush {
             if sender.hsAckSeen {
                 sender.hsAckSeen = false
-                totals.cit.addNs(packet.timeNs &- max(sender.timeNs, other.timeNs))
+                totals.cit.addNs(packet.pointee.timeNs &- max(sender.timeNs, other.timeNs))
             } else if other.payload > 1, sender.payload <= 1 || other.timeNs > sender.timeNs {
-                totals.cit.addNs(packet.timeNs &- other.timeNs)
+                totals.cit.addNs(packet.pointee.timeNs &- other.timeNs)
             }
         }
     }
@@ -264,6 +269,12 @@ struct TCPPerf: BitwiseCopyable {
         stats.retransSynAck = totals.retransSynAck
         stats.finCount = totals.finCount
         clear()
+    }
+
+    /// At the end of the flow.
+    mutating func release(to lists: inout Pool<SequenceList>) {
+        client.sequences.release(to: &lists)
+        server.sequences.release(to: &lists)
     }
 
     /// Forgets what was counted, not what is known of the connection.

@@ -32,12 +32,14 @@ struct TCPStateMachine: ~Copyable {
         case invalid, syn, synAck, fin, rst, push, ack
     }
 
-    /// state in the low byte, timeout in seconds above.
-    private var table: [UInt32]
-    private let exceptionSeconds: UInt32
+    private struct Move: BitwiseCopyable {
+        var state = FlowState.exception
+        var seconds: UInt32
+    }
+
+    private var table: [Move]
 
     init(timeouts: FlowTimeouts) {
-        exceptionSeconds = timeouts.others
         let seconds = { (timeout: Timeout) -> UInt32 in
             switch timeout {
             case .opening, .closing, .exception: timeouts.others
@@ -47,8 +49,7 @@ struct TCPStateMachine: ~Copyable {
             case .openingRst: timeouts.openingRst
             }
         }
-        table = Array(
-            repeating: UInt32(FlowState.exception.rawValue) | timeouts.others << 8, count: 2 * FlowState.count * 64)
+        table = Array(repeating: Move(seconds: timeouts.others), count: 2 * FlowState.count * 64)
         for flags in 0..<64 {
             let kind = TCPStateMachine.classOf(UInt8(flags))
             guard kind != .invalid else { continue }
@@ -59,7 +60,7 @@ struct TCPStateMachine: ~Copyable {
                 for (direction, move) in [forward, backward].enumerated() {
                     guard let move else { continue }
                     table[(direction * FlowState.count + state) << 6 | flags] =
-                        UInt32(move.0.rawValue) | seconds(move.1) << 8
+                        Move(state: move.0, seconds: seconds(move.1))
                 }
             }
         }
@@ -69,8 +70,8 @@ struct TCPStateMachine: ~Copyable {
     @inline(__always)
     borrowing func next(_ state: FlowState, flags: UInt8, direction: PacketDirection) -> (FlowState, UInt32) {
         let row = Int(direction.rawValue) * FlowState.count + Int(state.rawValue)
-        let cell = table[row << 6 | Int(flags & 0x3f)]
-        return (FlowState(rawValue: UInt8(truncatingIfNeeded: cell)) ?? .exception, cell >> 8)
+        let move = table[row << 6 | Int(flags & 0x3f)]
+        return (move.state, move.seconds)
     }
 
     @inline(__always)

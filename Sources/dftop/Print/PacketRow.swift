@@ -4,15 +4,22 @@ import Pipeline
 
 /// A packet as `dftop print packets` shows it.
 struct PacketRow: TableRow {
-    let packet: MetaPacket
-    let frame: CaptureFrame
+    private let packet: MetaPacket
+    private let wire: Int
+    private let captured: Int
+
+    init(packet: MetaPacket, frame: CaptureFrame) {
+        self.packet = packet
+        wire = frame.wire
+        captured = frame.captured
+    }
 
     var isIPv6: Bool { packet.isIPv6 }
 
     func encode<Encoder: RowEncoder>(into encoder: inout Encoder) {
         encoder.time(micros: packet.timeNs / 1000)
-        encoder.uint(UInt64(frame.wire))
-        encoder.uint(UInt64(frame.captured))
+        encoder.uint(UInt64(wire))
+        encoder.uint(UInt64(captured))
         encoder.uint(UInt64(packet.packetLen))
         encoder.mac(packet.macSrc)
         encoder.mac(packet.macDst)

@@ -54,7 +54,8 @@ private struct FlowBench: ~Copyable {
     mutating func inject(_ packet: MetaPacket) {
         var packet = packet
         let frame = [UInt8](repeating: 0, count: 14)
-        map.inject(&packet, frame: frame.span.bytes)
+        let hash = FlowMap.hash(&packet)
+        map.inject(&packet, hash: hash, frame: frame.span.bytes)
         collect()
     }
 
@@ -173,12 +174,15 @@ struct TCPPerfTests {
     ) -> TCPPerfStats {
         var perf = TCPPerf()
         var counters = FlowPerfCounters()
+        var lists = Pool(initial: SequenceList())
         for step in steps {
             var packet = FlowBench.packet(
                 atMs: step.second * 1000, fromServer: step.fromServer, flags: step.flags, seq: step.seq, ack: step.ack,
                 payload: step.payload)
             packet.dataOffset = 5
-            _ = perf.parse(packet, direction: step.fromServer ? .serverToClient : .clientToServer, counters: &counters)
+            _ = perf.parse(
+                &packet, direction: step.fromServer ? .serverToClient : .clientToServer, lists: &lists,
+                counters: &counters)
         }
         var stats = TCPPerfStats()
         perf.report(isReversed: false, into: &stats)

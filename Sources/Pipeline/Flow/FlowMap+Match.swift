@@ -1,0 +1,84 @@
+import Model
+
+/// Which flow a packet belongs to.
+extension FlowMap {
+    /// Symmetric in the two ends. Source: agent-flow.md 8.1.
+    @inline(__always)
+    package static func hash(_ packet: UnsafePointer<MetaPacket>) -> UInt32 {
+        let ends =
+            hash(end: packet.pointee.ipSrc, packet.pointee.portSrc)
+            &+ hash(end: packet.pointee.ipDst, packet.pointee.portDst)
+        var place = UInt64(UInt32(truncatingIfNeeded: packet.pointee.tapPort)) << 16 ^ UInt64(packet.pointee.tapType)
+        if packet.pointee.ethType != EtherType.ipv4, packet.pointee.ethType != EtherType.ipv6 {
+            place ^= packet.pointee.macSrc ^ packet.pointee.macDst
+        }
+        let mixed = (ends ^ ends >> 32 ^ place) &* 0xc4ce_b9fe_1a85_ec53
+        return UInt32(truncatingIfNeeded: mixed >> 32)
+    }
+
+    @inline(__always)
+    private static func hash(end ip: IPAddress, _ port: UInt16) -> UInt64 {
+        let mixed = (ip.high &* 0x9e37_79b9_7f4a_7c15 ^ ip.low ^ UInt64(port) << 40) &* 0xff51_afd7_ed55_8ccd
+        return mixed ^ mixed >> 29
+    }
+
+    /// Direction of the packet in the flow; nil: another flow. Source: agent-flow.md 8.3.
+    @inline(__always)
+    func match(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>)
+        -> PacketDirection?
+    {
+        let tapMask: UInt64 = 0xf000_0000_ffff_ffff
+        guard node.pointee.tapPort & tapMask == packet.pointee.tapPort & tapMask,
+            node.pointee.tapType == packet.pointee.tapType,
+            node.pointee.ethType == packet.pointee.ethType
+        else { return nil }
+        if node.pointee.vlan != packet.pointee.vlan, packet.pointee.tapType != CaptureNetworkType.cloud,
+            !settings.ignoresIDCVlan
+        {
+            return nil
+        }
+        if packet.pointee.ethType != EtherType.ipv4, packet.pointee.ethType != EtherType.ipv6 {
+            if node.pointee.macSrc == packet.pointee.macSrc, node.pointee.macDst == packet.pointee.macDst,
+                node.pointee.ipSrc == packet.pointee.ipSrc,
+                node.pointee.ipDst == packet.pointee.ipDst
+            {
+                return .clientToServer
+            }
+            if node.pointee.macSrc == packet.pointee.macDst, node.pointee.macDst == packet.pointee.macSrc,
+                node.pointee.ipSrc == packet.pointee.ipDst,
+                node.pointee.ipDst == packet.pointee.ipSrc
+            {
+                return .serverToClient
+            }
+            return nil
+        }
+        guard node.pointee.proto == packet.pointee.proto else { return nil }
+        let direction: PacketDirection
+        if node.pointee.portSrc == packet.pointee.portSrc, node.pointee.portDst == packet.pointee.portDst,
+            node.pointee.ipSrc == packet.pointee.ipSrc,
+            node.pointee.ipDst == packet.pointee.ipDst
+        {
+            direction = .clientToServer
+        } else if node.pointee.portSrc == packet.pointee.portDst, node.pointee.portDst == packet.pointee.portSrc,
+            node.pointee.ipSrc == packet.pointee.ipDst, node.pointee.ipDst == packet.pointee.ipSrc
+        {
+            direction = .serverToClient
+        } else {
+            return nil
+        }
+        guard packet.pointee.tapType == CaptureNetworkType.cloud, !settings.ignoresMac,
+            packet.pointee.tapPort >> 60 != 1
+        else {
+            return direction
+        }
+        let forward = direction == .clientToServer
+        let flowSrc = forward ? node.pointee.macSrc : node.pointee.macDst
+        let flowDst = forward ? node.pointee.macDst : node.pointee.macSrc
+        if !settings.ignoresL2End, packet.pointee.tapPort & 0xffff_ffff > 0 {
+            if !packet.pointee.l2End0, !packet.pointee.l2End1 { return direction }
+            if !packet.pointee.l2End0 { return flowDst == packet.pointee.macDst ? direction : nil }
+            return flowSrc == packet.pointee.macSrc ? direction : nil
+        }
+        return flowSrc == packet.pointee.macSrc && flowDst == packet.pointee.macDst ? direction : nil
+    }
+}
