@@ -19,17 +19,14 @@ public struct L7FlowLog: Sendable {
     public var responseResult = ""
 
     public var version = ""
-    public var trace: L7Trace?
-    public var ext: L7Ext?
+    /// What few requests have; nil = all of it is empty.
+    private var rare: Rare?
     public var rowEffect: UInt32 = 0
     public var directionScore: UInt8 = 0
     /// Bits 1 TLS, 2 async, 4 reversed.
     public var flags: UInt8 = 0
     public var capturedRequestByte: UInt32 = 0
     public var capturedResponseByte: UInt32 = 0
-    public var bizCode = ""
-    public var bizScenario = ""
-    public var bizResponseCode = ""
     /// False only for a decoded record whose `req` / `resp` was absent.
     public var hasRequest = true
     public var hasResponse = true
@@ -40,6 +37,72 @@ public struct L7FlowLog: Sendable {
     public static let flagReversed: UInt8 = 4
 
     public init() {}
+}
+
+/// Parts that most requests lack lie behind one pointer: the record is made, moved and dropped once a request.
+extension L7FlowLog {
+    /// Changed only by a record that owns it alone, and copied before that otherwise.
+    ///
+    /// `@unchecked Sendable`: shared between records only for reading.
+    private final class Rare: @unchecked Sendable {
+        var trace: L7Trace?
+        var ext: L7Ext?
+        var bizCode = ""
+        var bizScenario = ""
+        var bizResponseCode = ""
+
+        init() {}
+
+        init(copying other: Rare) {
+            trace = other.trace
+            ext = other.ext
+            bizCode = other.bizCode
+            bizScenario = other.bizScenario
+            bizResponseCode = other.bizResponseCode
+        }
+    }
+
+    /// Neither trace nor extension nor business fields.
+    public var isPlain: Bool { rare == nil }
+
+    public var trace: L7Trace? {
+        get { rare?.trace }
+        set {
+            if rare == nil, case .none = newValue { return }
+            changeable().trace = newValue
+        }
+    }
+
+    public var ext: L7Ext? {
+        get { rare?.ext }
+        set {
+            if rare == nil, case .none = newValue { return }
+            changeable().ext = newValue
+        }
+    }
+
+    public var bizCode: String {
+        get { rare?.bizCode ?? "" }
+        set { if !newValue.isEmpty || rare != nil { changeable().bizCode = newValue } }
+    }
+
+    public var bizScenario: String {
+        get { rare?.bizScenario ?? "" }
+        set { if !newValue.isEmpty || rare != nil { changeable().bizScenario = newValue } }
+    }
+
+    public var bizResponseCode: String {
+        get { rare?.bizResponseCode ?? "" }
+        set { if !newValue.isEmpty || rare != nil { changeable().bizResponseCode = newValue } }
+    }
+
+    /// The rare part, owned by this record alone.
+    private mutating func changeable() -> Rare {
+        if isKnownUniquelyReferenced(&rare), let rare { return rare }
+        let own = rare.map { Rare(copying: $0) } ?? Rare()
+        rare = own
+        return own
+    }
 }
 
 public struct L7Trace: Sendable, Equatable {

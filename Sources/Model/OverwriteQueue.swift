@@ -32,6 +32,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
     private let arrived: UnsafeMutablePointer<pthread_cond_t>
     private let freed: UnsafeMutablePointer<pthread_cond_t>
     private let weigh: (@Sendable (Item) -> Int)?
+    /// Power of two; grows with the number of items that wait, up to the capacity.
     private var ring: [Item?]
     private var head = 0
     private var count = 0
@@ -51,7 +52,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         while size < capacity { size <<= 1 }
         self.name = name
         self.capacity = size
-        ring = Array(repeating: nil, count: size)
+        ring = Array(repeating: nil, count: min(size, 1024))
         lock = .allocate(capacity: 1)
         arrived = .allocate(capacity: 1)
         freed = .allocate(capacity: 1)
@@ -138,7 +139,7 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         for _ in 0..<taken {
             if let item = ring[head] { out.append(item) }
             ring[head] = nil
-            head = (head + 1) & (capacity - 1)
+            head = (head + 1) & (ring.count - 1)
         }
         count -= taken
         let records = weight(out[...])
@@ -202,19 +203,32 @@ package final class OverwriteQueue<Item: Sendable>: @unchecked Sendable {
         period.overwritten += records
         waiting -= records
         ring[head] = nil
-        head = (head + 1) & (capacity - 1)
+        head = (head + 1) & (ring.count - 1)
         count -= 1
     }
 
     private func append(_ items: ArraySlice<Item>) {
-        var tail = (head + count) & (capacity - 1)
+        if count + items.count > ring.count { grow(to: count + items.count) }
+        var tail = (head + count) & (ring.count - 1)
         for item in items {
             ring[tail] = item
-            tail = (tail + 1) & (capacity - 1)
+            tail = (tail + 1) & (ring.count - 1)
         }
         count += items.count
         waiting += weight(items)
         period.pending = max(period.pending, waiting)
         pthread_cond_signal(arrived)
+    }
+
+    /// Room for `needed` items, which are at most the capacity.
+    private func grow(to needed: Int) {
+        var size = ring.count
+        while size < needed { size <<= 1 }
+        var larger: [Item?] = []
+        larger.reserveCapacity(size)
+        for position in 0..<count { larger.append(ring[(head + position) & (ring.count - 1)]) }
+        larger.append(contentsOf: repeatElement(nil, count: size - count))
+        ring = larger
+        head = 0
     }
 }

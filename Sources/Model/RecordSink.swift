@@ -12,6 +12,8 @@ package protocol RecordSink: AnyObject, Sendable {
     func send(l7Logs: [L7FlowLog])
     /// Whether documents are to be made at all; asked once, when the stages are set up.
     var wantsDocuments: Bool { get }
+    /// Whether requests are to be joined and logged at all; asked once. The counters of flows and documents do not depend on it.
+    var wantsL7Logs: Bool { get }
     /// Whether `observe(secondFlows:)` is to be called at all.
     var wantsSecondFlows: Bool { get }
     /// Per-second flow records as they leave the flow table; for live screens and `--interval 1s`. Most sinks ignore them.
@@ -22,6 +24,7 @@ package protocol RecordSink: AnyObject, Sendable {
 
 extension RecordSink {
     package var wantsDocuments: Bool { true }
+    package var wantsL7Logs: Bool { true }
     package var wantsSecondFlows: Bool { false }
     package func observe(secondFlows: [TaggedFlow]) {}
     package func flush() {}

@@ -9,12 +9,14 @@ final class InlineStages {
     private var metrics: MetricsStage
     private var sessions: SessionAggregator
     private let sink: any RecordSink
+    private let makesL7Logs: Bool
     private var l7Logs: [L7FlowLog] = []
     private var newestNs: UInt64 = 0
     private var tickNs: UInt64 = 0
 
     init(settings: AgentPipeline.Settings, sink: any RecordSink, clockNs: UInt64) {
         self.sink = sink
+        makesL7Logs = sink.wantsL7Logs
         let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
         dispatcher = Dispatcher(
             flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: clockNs),
@@ -49,7 +51,11 @@ final class InlineStages {
         }
         metrics.tick(nowNs: newestNs)
         guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
-        observer?.observe(messages: dispatcher.flowMap.l7.output.messages)
+        observer?.observe(messages: dispatcher.flowMap.l7.output.messages.all)
+        guard makesL7Logs else {
+            dispatcher.flowMap.l7.output.messages.removeAll()
+            return
+        }
         sessions.add(batch: &dispatcher.flowMap.l7.output.messages, nowNs: newestNs, into: &l7Logs)
         sessions.endBatch(nowNs: newestNs, into: &l7Logs)
         sendL7()

@@ -9,6 +9,7 @@ final class LiveStages {
 
     private var dispatcher: Dispatcher
     private let sink: any RecordSink
+    private let makesL7Logs: Bool
     private let messages: OverwriteQueue<L7Message>
     private let metrics: MetricsThreads
     private var stageTotals = StageTotals()
@@ -19,6 +20,7 @@ final class LiveStages {
 
     init(settings: AgentPipeline.Settings, sink: any RecordSink, interfaces: [NetworkInterface]) {
         self.sink = sink
+        makesL7Logs = sink.wantsL7Logs
         agentType = settings.identity.agentType
         localEPC = settings.identity.localEPC
         let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
@@ -42,7 +44,8 @@ final class LiveStages {
                     let now = wallClockNs()
                     sessions.with { sessions in
                         switch received {
-                        case .items(var batch): sessions.add(batch: &batch, nowNs: now, into: &logs)
+                        case .items(let batch):
+                            for message in batch { sessions.add(message, nowNs: now, into: &logs) }
                         case .timedOut: break
                         case .terminated: sessions.flush(asTimeout: false, nowNs: now, into: &logs)
                         }
@@ -94,9 +97,12 @@ final class LiveStages {
             dispatcher.flowMap.l7.stats.removeAll(keepingCapacity: true)
         }
         guard !dispatcher.flowMap.l7.output.messages.isEmpty else { return }
-        observer?.observe(messages: dispatcher.flowMap.l7.output.messages)
-        messages.put(dispatcher.flowMap.l7.output.messages)
-        dispatcher.flowMap.l7.output.messages.removeAll(keepingCapacity: true)
+        observer?.observe(messages: dispatcher.flowMap.l7.output.messages.all)
+        if makesL7Logs {
+            messages.put(dispatcher.flowMap.l7.output.messages.takeAll())
+        } else {
+            dispatcher.flowMap.l7.output.messages.removeAll()
+        }
     }
 
     /// Ends all flows and hands on what is left in every stage.
@@ -124,11 +130,11 @@ final class LiveStages {
 /// A value that several stage threads use one after the other.
 ///
 /// `@unchecked Sendable`: `value` is touched only while `lock` is held.
-private final class Guarded<Value>: @unchecked Sendable {
+private final class Guarded<Value: ~Copyable>: @unchecked Sendable {
     private var value: Value
     private let lock = Mutex(())
 
-    init(_ value: Value) { self.value = value }
+    init(_ value: consuming Value) { self.value = value }
 
     func with<Result>(_ body: (inout Value) -> Result) -> Result {
         lock.withLock { _ in body(&value) }

@@ -21,6 +21,7 @@ extension FlowMap {
     ) {
         guard l7.isEnabled else { return }
         if node.pointee.l7 < 0 { openL7(node, packet) }
+        if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.timeNs) { return }
         var input = L7Packet()
         input.timeNs = packet.timeNs
         input.ipSrc = packet.ipSrc
@@ -47,15 +48,16 @@ extension FlowMap {
         case .failed, .parsed: break
         }
         if outcome.l7Protocol != .unknown { node.pointee.l7Protocol = outcome.l7Protocol.rawValue }
-        node.pointee.l7Perf.merge(outcome.stats)
         node.pointee.l7FailedCount &+= outcome.failedCount
-        if outcome.result == .parsed, outcome.direction != packet.direction,
-            node.pointee.directionScore != ServiceTable.max
-        {
+        guard outcome.result == .parsed else { return }
+        node.pointee.l7Perf.merge(outcome.stats)
+        if outcome.direction != packet.direction, node.pointee.directionScore != ServiceTable.max {
             reverseByL7(node)
             packet.direction = packet.direction.reversed
         }
-        if !outcome.requestDomain.isEmpty { remember(domain: outcome.requestDomain, index, node) }
+        if outcome.domainAt >= 0 {
+            remember(domain: l7.output.messages[Int(outcome.domainAt)].pointee.log.requestDomain, index, node)
+        }
         for position in first..<l7.output.messages.count { complete(position, node) }
     }
 
@@ -69,8 +71,8 @@ extension FlowMap {
             flow: identity, nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
     }
 
+    /// The flow holds the very string that the engine saw, so that the engine can tell it again by its words.
     private mutating func remember(domain: String, _ index: Int32, _ node: UnsafeMutablePointer<FlowNode>) {
-        if extras[index]?.requestDomain == domain { return }
         extras[index] = FlowExtra(requestDomain: domain)
         node.pointee.hasExtra = true
     }
@@ -79,38 +81,34 @@ extension FlowMap {
     private mutating func complete(_ position: Int, _ node: UnsafeMutablePointer<FlowNode>) {
         let isIPv6 = node.pointee.ethType == EtherType.ipv6
         let agentID = settings.agentID
-        withUnsafeMutablePointer(to: &l7.output.messages[position]) { message in
-            message.pointee.change { log in
-                log.directionScore = node.pointee.directionScore
-                log.base.flowID = node.pointee.flowID
-                log.base.tapPort = node.pointee.tapPort
-                log.base.agentID = agentID
-                log.base.tapType = node.pointee.tapType
-                log.base.tapSide = node.pointee.tapSide.rawValue
-                log.base.ipSrc = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-                log.base.ipDst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
-                log.base.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
-                log.base.portDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
-                log.base.isIPv6 = isIPv6
-                log.base.l3EpcIDSrc = node.pointee.src.epc
-                log.base.l3EpcIDDst = node.pointee.dst.epc
-                log.base.proto = node.pointee.proto
-            }
-            message.pointee.swapSidesIfReversed()
-        }
-        guard l7.output.messages[position].hasStats else { return }
+        let message = l7.output.messages[position]
+        message.pointee.log.directionScore = node.pointee.directionScore
+        message.pointee.log.base.flowID = node.pointee.flowID
+        message.pointee.log.base.tapPort = node.pointee.tapPort
+        message.pointee.log.base.agentID = agentID
+        message.pointee.log.base.tapType = node.pointee.tapType
+        message.pointee.log.base.tapSide = node.pointee.tapSide.rawValue
+        message.pointee.log.base.ipSrc =
+            node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
+        message.pointee.log.base.ipDst =
+            node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
+        message.pointee.log.base.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
+        message.pointee.log.base.portDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
+        message.pointee.log.base.isIPv6 = isIPv6
+        message.pointee.log.base.l3EpcIDSrc = node.pointee.src.epc
+        message.pointee.log.base.l3EpcIDDst = node.pointee.dst.epc
+        message.pointee.log.base.proto = node.pointee.proto
+        message.pointee.swapSidesIfReversed()
+        guard message.pointee.hasStats else { return }
         l7.stats.append(L7Stats())
         let last = l7.stats.count &- 1
         withUnsafeMutablePointer(to: &l7.stats[last]) { stats in
             FlowMap.fill(&stats.pointee, node, closing: nil, agentID: agentID)
-            withUnsafePointer(to: &l7.output.messages[position]) { message in
-                stats.pointee.timeSeconds = UInt32(
-                    truncatingIfNeeded: message.pointee.log.base.endTimeNs / 1_000_000_000)
-                stats.pointee.stats = message.pointee.stats
-                stats.pointee.isReversed = message.pointee.isReversed
-                stats.pointee.l7Protocol = message.pointee.l7Protocol.rawValue
-                stats.pointee.setEndpoint(message.pointee.log.endpoint)
-            }
+            stats.pointee.timeSeconds = UInt32(truncatingIfNeeded: message.pointee.log.base.endTimeNs / 1_000_000_000)
+            stats.pointee.stats = message.pointee.stats
+            stats.pointee.isReversed = message.pointee.isReversed
+            stats.pointee.l7Protocol = message.pointee.l7Protocol.rawValue
+            stats.pointee.setEndpoint(message.pointee.log.endpoint, hash: message.pointee.endpointHash)
         }
     }
 

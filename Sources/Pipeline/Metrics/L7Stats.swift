@@ -34,8 +34,11 @@ package struct L7Stats: Sendable {
         self.isReversed = isReversed
     }
 
-    package mutating func setEndpoint(_ text: String) {
+    package mutating func setEndpoint(_ text: String) { setEndpoint(text, hash: MetricsHash.text(text)) }
+
+    /// - Parameter hash: `MetricsHash.text` of the endpoint.
+    package mutating func setEndpoint(_ text: String, hash: UInt64) {
         endpoint = text
-        endpointHash = MetricsHash.text(text)
+        endpointHash = hash
     }
 }

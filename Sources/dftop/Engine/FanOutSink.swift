@@ -8,6 +8,7 @@ final class FanOutSink: RecordSink {
     init(_ sinks: [any RecordSink]) { self.sinks = sinks }
 
     var wantsDocuments: Bool { sinks.contains { $0.wantsDocuments } }
+    var wantsL7Logs: Bool { sinks.contains { $0.wantsL7Logs } }
     var wantsSecondFlows: Bool { sinks.contains { $0.wantsSecondFlows } }
     func send(documents: [Document]) { for sink in sinks { sink.send(documents: documents) } }
     func send(flowLogs: [TaggedFlow]) { for sink in sinks { sink.send(flowLogs: flowLogs) } }

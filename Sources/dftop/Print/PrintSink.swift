@@ -40,6 +40,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
     var writeError: Int32 { lock.withLock { budget.writeError } }
     var isSatisfied: Bool { lock.withLock { budget.isSpent } }
     var wantsDocuments: Bool { options.kind == .metrics }
+    var wantsL7Logs: Bool { options.kind == .l7 }
     var wantsSecondFlows: Bool { options.kind == .flows && options.perSecond == true }
 
     // MARK: - RecordSink

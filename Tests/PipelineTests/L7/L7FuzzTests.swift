@@ -88,10 +88,10 @@ import Testing
             _ = engine.parse(slot: slot, packet: packet, payload: bytes.span.bytes, into: &out)
             context.direction = packet.direction
             context.mayWait = Bool.random(using: &random)
-            _ = alone.parse(bytes.span.bytes, context, settings, &obfuscator, into: &out.messages)
+            _ = alone.parse(bytes.span.bytes, context, settings, &obfuscator, into: &out)
         }
         _ = engine.close(slot: slot, into: &out)
-        for message in out.messages { sessions.add(message, nowNs: 0, into: &logs) }
+        for message in out.messages.all { sessions.add(message, nowNs: 0, into: &logs) }
         sessions.endBatch(nowNs: 0, into: &logs)
         sessions.flush(asTimeout: true, nowNs: 0, into: &logs)
         #expect(logs.count <= out.messages.count)

@@ -17,11 +17,11 @@ import Testing
         mutating func feed(
             _ bytes: [UInt8], _ direction: PacketDirection = .clientToServer, mayWait: Bool = false
         ) -> (L7ParseResult, [L7Message]) {
-            var out: [L7Message] = []
+            var out = L7Output()
             let context = L7ParseContext(
                 direction: direction, l4Protocol: l4, payloadSize: bytes.count, mayWait: mayWait)
             let result = parser.parse(bytes.span.bytes, context, settings, &obfuscator, into: &out)
-            return (result, out)
+            return (result, out.messages.all)
         }
 
         mutating func feed(
@@ -94,7 +94,7 @@ import Testing
         let (_, response) = bench.feed("HTTP/1.1 500 Bad\r\nA: b\r\n\r\noops", .serverToClient)
         guard var session = request.first, let answer = response.first else { return }
         #expect(session.standalone().ext?.attributeNames == ["request_header", "request_payload"])
-        session.merge(answer)
+        withUnsafePointer(to: answer) { session.merge($0) }
         let log = session.standalone()
         #expect(
             log.ext?.attributeNames == ["request_header", "request_payload", "response_header", "response_payload"])
@@ -200,7 +200,7 @@ import Testing
             let response = bench.feed(Self.mysql(1, [0, 0xfc, 0, 2, 0, 2, 0, 0, 0]), .serverToClient).1.first
         else { return }
         #expect(response.log.rowEffect == 0 && response.skipSend)
-        session.merge(response)
+        withUnsafePointer(to: response) { session.merge($0) }
         #expect(session.log.rowEffect == 512)
         #expect(session.log.ext?.requestID ?? 0 == 0)
         #expect(session.log.endpoint == "UPDATE t")

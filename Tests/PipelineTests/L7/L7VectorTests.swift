@@ -34,7 +34,7 @@ import Testing
             #expect(!outcome.contradictsFlow, "packet \(packet.number)")
             stats.merge(outcome.stats)
         }
-        try compare(vector, out.messages, stats)
+        try compare(vector, out.messages.all, stats)
     }
 
     /// One parser for the whole file, as the reference does; for captures that a pipeline cannot reproduce.
@@ -45,7 +45,7 @@ import Testing
         var parser = try #require(L7Protocol.named(vector.proto).flatMap { L7Parser($0) })
         var obfuscator = SQLObfuscationCache()
         var rrt = RrtCache(capacity: 8192)
-        var messages: [L7Message] = []
+        var out = L7Output()
         var stats = L7PerfStats()
         let first = capture.first
         for packet in capture.packets {
@@ -54,24 +54,25 @@ import Testing
             let context = L7ParseContext(
                 direction: toServer ? .clientToServer : .serverToClient, l4Protocol: packet.l4,
                 payloadSize: packet.payload.count, mayWait: false)
-            let start = messages.count
-            _ = parser.parse(packet.payload.span.bytes, context, settings, &obfuscator, into: &messages)
-            for number in start..<messages.count {
-                if messages[number].type == .response, messages[number].log.endpoint.isEmpty {
-                    messages[number].log.endpoint =
+            let start = out.messages.count
+            _ = parser.parse(packet.payload.span.bytes, context, settings, &obfuscator, into: &out)
+            for number in start..<out.messages.count {
+                let message = out.messages[number]
+                if message.pointee.type == .response, message.pointee.log.endpoint.isEmpty {
+                    message.pointee.log.endpoint =
                         rrt.requestEndpoint(
-                            flow: 0, sessionID: nil, isReversed: false, timeUs: packet.timeNs / 1000) ?? ""
+                            flow: 0, sessionID: nil, isReversed: false, timeUs: packet.timeNs / 1000)?.text ?? ""
                 }
                 let item = RrtCache.Item(
-                    flow: 0, sessionID: nil, isReversed: false, type: messages[number].type,
-                    direction: context.direction, status: messages[number].log.responseStatus,
+                    flow: 0, sessionID: nil, isReversed: false, type: message.pointee.type,
+                    direction: context.direction, status: message.pointee.log.responseStatus,
                     timeUs: packet.timeNs / 1000, isOnBlacklist: false, needsAggregation: true, merge: nil,
-                    endpoint: messages[number].log.endpoint)
+                    endpoint: message.pointee.log.endpoint)
                 if let counted = rrt.account(item, rrtTimeoutUs: 10_000_000) { stats.merge(counted) }
-                messages[number].l7Protocol = .mysql
+                message.pointee.l7Protocol = .mysql
             }
         }
-        try compare(vector, messages, stats)
+        try compare(vector, out.messages.all, stats)
     }
 
     private func compare(_ vector: TestVectors.Case, _ messages: [L7Message], _ stats: L7PerfStats) throws {

@@ -35,8 +35,10 @@ import Testing
         _ aggregator: inout SessionAggregator, _ batch: [L7Message], nowMs: UInt64 = 0
     ) -> [String] {
         var out: [L7FlowLog] = []
-        var batch = batch
-        aggregator.add(batch: &batch, nowNs: nowMs * 1_000_000, into: &out)
+        var queued = L7MessageBatch()
+        for message in batch { queued.append(message) }
+        aggregator.add(batch: &queued, nowNs: nowMs * 1_000_000, into: &out)
+        #expect(queued.count == 0)
         aggregator.endBatch(nowNs: nowMs * 1_000_000, into: &out)
         return out.map(show)
     }
@@ -219,7 +221,7 @@ import Testing
             request.log.capturedResponseByte = 10
             var response = Self.message(.response, atMs: 20, proto: proto)
             response.log.capturedResponseByte = 20
-            request.merge(response)
+            withUnsafePointer(to: response) { request.merge($0) }
             #expect(request.log.capturedResponseByte == expected && request.log.capturedRequestByte == 5)
         }
     }

@@ -15,7 +15,7 @@ package struct L7Engine: ~Copyable {
         package var reassemblyOverflow: UInt64 = 0
     }
 
-    private struct Slot {
+    struct Slot {
         var parser = L7Parser.none
         var proto = L7Protocol.unknown
         var isUsed = false
@@ -27,16 +27,21 @@ package struct L7Engine: ~Copyable {
         /// Held segments by direction, -1 = none.
         var heldRequest: Int32 = -1
         var heldResponse: Int32 = -1
+        /// The text that the flow table took last as the flow's domain, and holds, as it lies in memory.
+        var domain: TextIdentity?
+
+        /// No segment waits.
+        var holdsNothing: Bool { heldRequest & heldResponse == -1 }
     }
 
     package private(set) var settings: L7Settings
     package private(set) var counters = Counters()
-    private var tcpDetectors: [Detector] = []
-    private var udpDetectors: [Detector] = []
+    private var tcpDetectors: NumberedStore<Detector>
+    private var udpDetectors: NumberedStore<Detector>
     private var appTable: AppTable
     private var rrt: RrtCache
     private var obfuscator: SQLObfuscationCache
-    private var slots: [Slot] = []
+    private var slots = NumberedStore<Slot>()
     private var firstFree: Int32 = -1
     private var held: SegmentHolder
 
@@ -51,15 +56,17 @@ package struct L7Engine: ~Copyable {
     }
 
     /// A protocol to look for and the server ports to look on.
-    private struct Detector {
+    struct Detector {
         var proto: L7Protocol
         var low: UInt16
         var high: UInt16
     }
 
     /// In the order in which they are asked. A protocol with several port ranges stands once for each.
-    private static func detectors(_ l4: L4Protocol, _ settings: borrowing L7Settings) -> [Detector] {
-        var out: [Detector] = []
+    private static func detectors(
+        _ l4: L4Protocol, _ settings: borrowing L7Settings
+    ) -> NumberedStore<Detector> {
+        var out = NumberedStore<Detector>()
         for proto in L7Parser.order where L7Parser.runs(proto, on: l4) && settings.enabled.contains(proto) {
             for range in settings.portFilters[proto].disjointRanges {
                 out.append(Detector(proto: proto, low: range.lowerBound, high: range.upperBound))
@@ -110,7 +117,7 @@ package struct L7Engine: ~Copyable {
     package mutating func close(
         slot index: Int32, into out: inout L7Output
     ) -> (held: L7ParseOutcome, forwardTimeouts: UInt32, reversedTimeouts: UInt32) {
-        guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (L7ParseOutcome(), 0, 0) }
+        guard slots.contains(Int(index)), slots[Int(index)].isUsed else { return (L7ParseOutcome(), 0, 0) }
         var outcome = L7ParseOutcome()
         for isRequest in [true, false] { release(Int(index), isRequest: isRequest, &outcome, into: &out) }
         let forward = rrt.popTimeout(flow: Int(index), isFlowEnd: true, isReversed: false)
@@ -123,7 +130,7 @@ package struct L7Engine: ~Copyable {
 
     /// Timeouts so far of a flow that goes on, for the two `L7Stats` of its per-second report. Resets them.
     package mutating func popTimeouts(slot index: Int32) -> (forward: UInt32, reversed: UInt32) {
-        guard slots.indices.contains(Int(index)), slots[Int(index)].isUsed else { return (0, 0) }
+        guard slots.contains(Int(index)), slots[Int(index)].isUsed else { return (0, 0) }
         return (
             rrt.popTimeout(flow: Int(index), isFlowEnd: false, isReversed: false),
             rrt.popTimeout(flow: Int(index), isFlowEnd: false, isReversed: true)
@@ -132,10 +139,22 @@ package struct L7Engine: ~Copyable {
 
     /// Protocol of a flow as far as it is known.
     package func l7Protocol(slot index: Int32) -> L7Protocol {
-        slots.indices.contains(Int(index)) ? slots[Int(index)].proto : .unknown
+        slots.contains(Int(index)) ? slots[Int(index)].proto : .unknown
     }
 
     // MARK: - Packets
+
+    /// The flow was given up, and it is too early to try again: `parse` would do nothing.
+    @inline(__always)
+    package func isSkipped(slot index: Int32, timeNs: UInt64) -> Bool {
+        let at = Int(index)
+        return slots.contains(at) && slots[at].isSkipped && !mayRetry(at, timeNs)
+    }
+
+    @inline(__always)
+    private func mayRetry(_ at: Int, _ timeNs: UInt64) -> Bool {
+        timeNs / 1_000_000_000 > UInt64(slots[at].skipSinceSec) + UInt64(settings.inferenceResultTTLSec)
+    }
 
     /// Looks at one packet of a flow and appends its messages. `payload`: all captured bytes behind the L4 header, borrowed
     /// for the call.
@@ -145,11 +164,10 @@ package struct L7Engine: ~Copyable {
         var outcome = L7ParseOutcome()
         outcome.direction = packet.direction
         let at = Int(index)
-        guard slots.indices.contains(at), slots[at].isUsed, payload.byteCount > 0 else { return outcome }
+        guard slots.contains(at), slots[at].isUsed, payload.byteCount > 0 else { return outcome }
         guard settings.parsesLogs || settings.parsesMetrics else { return outcome }
         if slots[at].isSkipped {
-            let nowSec = packet.timeNs / 1_000_000_000
-            guard nowSec > UInt64(slots[at].skipSinceSec) + UInt64(settings.inferenceResultTTLSec) else {
+            guard mayRetry(at, packet.timeNs) else {
                 outcome.l7Protocol = slots[at].proto
                 return outcome
             }
@@ -159,10 +177,12 @@ package struct L7Engine: ~Copyable {
                 slots[at].proto = .unknown
             }
         }
-        if settings.reassembly.isEnabled, packet.l4Protocol == .tcp {
-            parseSegment(at, packet, payload, &outcome, into: &out)
+        if !settings.reassembly.isEnabled || packet.l4Protocol != .tcp {
+            parseWhole(at, packet, packet.direction, payload, mayWait: false, &outcome, into: &out)
+        } else if slots[at].holdsNothing {
+            parseFresh(at, packet, packet.direction, payload, &outcome, into: &out)
         } else {
-            parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
+            parseSegment(at, packet, payload, &outcome, into: &out)
         }
         outcome.l7Protocol = slots[at].proto
         if outcome.contradictsFlow { outcome.direction = packet.direction.reversed }
@@ -170,173 +190,195 @@ package struct L7Engine: ~Copyable {
     }
 
     /// Recognises and parses one payload. Returns false when it must wait for the rest of its message.
+    ///
+    /// - Parameter seen: direction of the packet as far as it is known; that of `packet` does not count.
     @discardableResult
     private mutating func parseWhole(
-        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, mayWait: Bool, _ outcome: inout L7ParseOutcome,
-        into out: inout L7Output
+        _ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ payload: RawSpan, mayWait: Bool,
+        _ outcome: inout L7ParseOutcome, into out: inout L7Output
     ) -> Bool {
         let cut = payload.extracting(0..<min(payload.byteCount, max(settings.payloadTruncation, 0)))
-        var packet = packet
         var context = L7ParseContext(
-            direction: packet.direction, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
+            direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
             mayWait: mayWait && payload.byteCount < settings.payloadTruncation)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {
                 outcome.result = .unknown
                 return true
             }
-            guard let found = infer(at, packet, cut, context) else {
+            guard let found = infer(at, packet, cut, context, out.texts) else {
                 outcome.result = .unknown
                 outcome.failedCount &+= 1
                 counters.unknownProtocol &+= 1
-                fail(at, packet)
+                fail(at, packet, seen)
                 return true
             }
-            if found != packet.direction { outcome.contradictsFlow = true }
-            packet.direction = found
+            if found != seen { outcome.contradictsFlow = true }
             context.direction = found
         }
         let start = out.messages.count
-        let result = slots[at].parser.parse(cut, context, settings, &obfuscator, into: &out.messages)
+        let result = slots[at].parser.parse(cut, context, settings, &obfuscator, into: &out)
         switch result {
         case .incomplete: return false
         case .failed:
-            if out.messages.count > start { out.messages.removeSubrange(start...) }
+            out.messages.truncate(to: start)
             if outcome.result != .parsed { outcome.result = .failed }
             if !slots[at].isSuccess {
                 outcome.failedCount &+= 1
-                fail(at, packet)
+                fail(at, packet, context.direction)
             }
         case .parsed:
             outcome.result = .parsed
             if !slots[at].isSuccess {
                 slots[at].isSuccess = true
                 appTable.set(
-                    appKey(packet), isIPv6: packet.isIPv6, proto: slots[at].proto,
+                    appKey(packet, context.direction), isIPv6: packet.isIPv6, proto: slots[at].proto,
                     nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
             }
-            finish(at, packet, from: start, &outcome, into: &out)
+            for number in start..<out.messages.count {
+                finish(at, packet, context.direction, out.messages[number], number, &outcome)
+            }
         }
         return true
     }
 
     /// Asks the detectors in order. Returns the direction of the packet by what was found.
     private mutating func infer(
-        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext
+        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext, _ texts: borrowing TextCache
     ) -> PacketDirection? {
-        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
-        let isTCP = packet.l4Protocol == .tcp
-        let count = isTCP ? tcpDetectors.count : packet.l4Protocol == .udp ? udpDetectors.count : 0
-        for number in 0..<count {
-            let detector = isTCP ? tcpDetectors[number] : udpDetectors[number]
-            guard serverPort >= detector.low, serverPort <= detector.high else { continue }
-            let proto = detector.proto
-            guard let found = L7Parser.detect(proto, payload, context, settings), let parser = L7Parser(proto) else {
-                continue
-            }
-            slots[at].parser = parser
-            slots[at].proto = proto
-            if proto == .redis { return redisDirection(packet) }
-            return found == .request ? .clientToServer : .serverToClient
+        let serverPort = context.direction == .clientToServer ? packet.portDst : packet.portSrc
+        let proto: L7Protocol?
+        switch packet.l4Protocol {
+        case .tcp: proto = detect(tcpDetectors, serverPort, payload, context, texts)
+        case .udp: proto = detect(udpDetectors, serverPort, payload, context, texts)
+        default: proto = nil
+        }
+        guard let proto, let parser = L7Parser(proto) else { return nil }
+        slots[at].parser = parser
+        slots[at].proto = proto
+        // Every detector recognises requests only; Redis looks the same from both sides.
+        return proto == .redis ? redisDirection(packet, context.direction) : .clientToServer
+    }
+
+    @inline(__always)
+    private func detect(
+        _ detectors: borrowing NumberedStore<Detector>, _ serverPort: UInt16, _ payload: RawSpan,
+        _ context: L7ParseContext,
+        _ texts: borrowing TextCache
+    ) -> L7Protocol? {
+        for number in 0..<detectors.count
+        where serverPort >= detectors[number].low && serverPort <= detectors[number].high {
+            let proto = detectors[number].proto
+            if L7Parser.detects(proto, payload, context, settings, texts) { return proto }
         }
         return nil
     }
 
     /// The well-known port tells the server, otherwise the presumed direction does (4.2).
-    private func redisDirection(_ packet: L7Packet) -> PacketDirection {
+    private func redisDirection(_ packet: L7Packet, _ presumed: PacketDirection) -> PacketDirection {
         if packet.portDst == 6379 { return .clientToServer }
         if packet.portSrc == 6379 { return .serverToClient }
-        return packet.direction
+        return presumed
     }
 
-    private func appKey(_ packet: L7Packet) -> AppTable.Key {
-        let toServer = packet.direction == .clientToServer
+    @inline(__always)
+    private func appKey(_ packet: L7Packet, _ direction: PacketDirection) -> AppTable.Key {
+        let toServer = direction == .clientToServer
         return AppTable.Key(
             ip: toServer ? packet.ipDst : packet.ipSrc, epcID: toServer ? packet.epcIDDst : packet.epcIDSrc,
             port: toServer ? packet.portDst : packet.portSrc, processID: 0, source: 0)
     }
 
     /// Counts a failure of a flow that never succeeded, and gives the flow up when its server failed too often.
-    private mutating func fail(_ at: Int, _ packet: L7Packet) {
+    private mutating func fail(_ at: Int, _ packet: L7Packet, _ direction: PacketDirection) {
         let nowSec = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
-        if appTable.setUnknown(appKey(packet), isIPv6: packet.isIPv6, nowSec: nowSec) {
+        if appTable.setUnknown(appKey(packet, direction), isIPv6: packet.isIPv6, nowSec: nowSec) {
             slots[at].isSkipped = true
             slots[at].skipSinceSec = nowSec
         }
     }
 
-    /// Completes the messages of one payload: base fields, endpoint, blacklist, statistics.
+    /// Completes one message of a payload: base fields, endpoint, blacklist, statistics.
     private mutating func finish(
-        _ at: Int, _ packet: L7Packet, from start: Int, _ outcome: inout L7ParseOutcome, into out: inout L7Output
+        _ at: Int, _ packet: L7Packet, _ direction: PacketDirection, _ message: UnsafeMutablePointer<L7Message>,
+        _ number: Int, _ outcome: inout L7ParseOutcome
     ) {
-        let flowID = slots[at].flowID
-        for number in start..<out.messages.count {
-            counters.messages &+= 1
-            withUnsafeMutablePointer(to: &out.messages[number]) { message in
-                complete(&message.pointee, slots[at].proto, flowID, packet)
-                if settings.parsesMetrics { count(&message.pointee, at, packet, &outcome) }
-                if !message.pointee.log.requestDomain.isEmpty {
-                    outcome.requestDomain = message.pointee.log.requestDomain
-                }
-            }
-        }
+        counters.messages &+= 1
+        complete(message, slots[at].proto, slots[at].flowID, packet, direction)
+        if settings.parsesMetrics { count(message, at, packet, direction, &outcome) }
+        guard !message.pointee.log.requestDomain.isEmpty else { return }
+        // The same text as before: the flow table need not look it up.
+        let domain = TextIdentity(message.pointee.log.requestDomain)
+        if slots[at].domain == domain { return }
+        slots[at].domain = domain
+        outcome.domainAt = Int32(truncatingIfNeeded: number)
     }
 
     /// Endpoint of a response, blacklist, statistics.
+    @inline(__always)
     private mutating func count(
-        _ message: inout L7Message, _ at: Int, _ packet: L7Packet, _ outcome: inout L7ParseOutcome
+        _ message: UnsafeMutablePointer<L7Message>, _ at: Int, _ packet: L7Packet, _ direction: PacketDirection,
+        _ outcome: inout L7ParseOutcome
     ) {
         let timeUs = packet.timeNs / 1000
         let timeout = packet.l4Protocol == .tcp ? settings.tcpRequestTimeoutUs : settings.otherRequestTimeoutUs
-        let sessionID = message.hasSessionID ? message.sessionID : nil
-        if message.type == .response, message.log.endpoint.isEmpty, L7Parser.inheritsEndpoint(message.l7Protocol),
-            let endpoint = rrt.requestEndpoint(
-                flow: at, sessionID: sessionID, isReversed: message.isReversed, timeUs: timeUs)
+        let sessionID = message.pointee.hasSessionID ? message.pointee.sessionID : nil
+        let isReversed = message.pointee.isReversed
+        if !message.pointee.log.endpoint.isEmpty {
+            message.pointee.endpointHash = MetricsHash.text(message.pointee.log.endpoint)
+        } else if message.pointee.type == .response, L7Parser.inheritsEndpoint(message.pointee.l7Protocol),
+            let endpoint = rrt.requestEndpoint(flow: at, sessionID: sessionID, isReversed: isReversed, timeUs: timeUs)
         {
-            message.log.endpoint = endpoint
+            message.pointee.log.endpoint = endpoint.text
+            message.pointee.endpointHash = endpoint.hash
         }
-        if !settings.blacklist.isEmpty, settings.blacklist.contains(message) { message.isOnBlacklist = true }
+        if !settings.blacklist.isEmpty, settings.blacklist.contains(message.pointee) {
+            message.pointee.isOnBlacklist = true
+        }
         let item = RrtCache.Item(
-            flow: at, sessionID: sessionID, isReversed: message.isReversed, type: message.type,
-            direction: packet.direction, status: message.log.responseStatus, timeUs: timeUs,
-            isOnBlacklist: message.isOnBlacklist, needsAggregation: message.needsSessionAggregation,
-            merge: message.needsMerge ? (message.isRequestEnd, message.isResponseEnd) : nil,
-            endpoint: message.log.endpoint)
+            flow: at, sessionID: sessionID, isReversed: isReversed, type: message.pointee.type, direction: direction,
+            status: message.pointee.log.responseStatus, timeUs: timeUs, isOnBlacklist: message.pointee.isOnBlacklist,
+            needsAggregation: message.pointee.needsSessionAggregation,
+            merge: message.pointee.needsMerge ? (message.pointee.isRequestEnd, message.pointee.isResponseEnd) : nil,
+            endpoint: message.pointee.log.endpoint, endpointHash: message.pointee.endpointHash)
         guard var stats = rrt.account(item, rrtTimeoutUs: timeout) else { return }
-        message.log.base.rrtNs = stats.rrtSum &* 1000
-        stats.errTimeout = rrt.popTimeout(flow: at, isFlowEnd: false, isReversed: message.isReversed)
-        message.stats = stats
-        message.hasStats = true
+        message.pointee.log.base.rrtNs = stats.rrtSum &* 1000
+        stats.errTimeout = rrt.popTimeout(flow: at, isFlowEnd: false, isReversed: isReversed)
+        message.pointee.stats = stats
+        message.pointee.hasStats = true
         outcome.stats.merge(stats)
     }
 
-    private func complete(_ message: inout L7Message, _ proto: L7Protocol, _ flowID: UInt64, _ packet: L7Packet) {
-        if message.l7Protocol == .unknown { message.l7Protocol = proto }
-        message.direction = packet.direction
-        let toServer = packet.direction == .clientToServer
-        let (type, l7Protocol, isReversed, offset) = (
-            message.type, message.l7Protocol, message.isReversed, message.tcpSeqOffset
-        )
-        message.change { log in
-            switch type {
-            case .request: log.capturedRequestByte = packet.capturedByte
-            case .response: log.capturedResponseByte = packet.capturedByte
-            case .session, .other:
-                if toServer {
-                    log.capturedRequestByte = packet.capturedByte
-                } else {
-                    log.capturedResponseByte = packet.capturedByte
-                }
+    @inline(__always)
+    private func complete(
+        _ message: UnsafeMutablePointer<L7Message>, _ proto: L7Protocol, _ flowID: UInt64, _ packet: L7Packet,
+        _ direction: PacketDirection
+    ) {
+        if message.pointee.l7Protocol == .unknown { message.pointee.l7Protocol = proto }
+        message.pointee.direction = direction
+        let toServer = direction == .clientToServer
+        switch message.pointee.type {
+        case .request: message.pointee.log.capturedRequestByte = packet.capturedByte
+        case .response: message.pointee.log.capturedResponseByte = packet.capturedByte
+        case .session, .other:
+            if toServer {
+                message.pointee.log.capturedRequestByte = packet.capturedByte
+            } else {
+                message.pointee.log.capturedResponseByte = packet.capturedByte
             }
-            log.base.startTimeNs = packet.timeNs
-            log.base.endTimeNs = packet.timeNs
-            log.base.flowID = flowID
-            log.base.l7Protocol = l7Protocol.rawValue
-            log.base.messageType = type.rawValue
-            if isReversed { log.flags |= L7FlowLog.flagReversed }
-            if packet.l4Protocol == .tcp {
-                let seq = packet.tcpSeq &+ offset
-                if toServer { log.base.reqTCPSeq = seq } else { log.base.respTCPSeq = seq }
+        }
+        message.pointee.log.base.startTimeNs = packet.timeNs
+        message.pointee.log.base.endTimeNs = packet.timeNs
+        message.pointee.log.base.flowID = flowID
+        message.pointee.log.base.l7Protocol = message.pointee.l7Protocol.rawValue
+        message.pointee.log.base.messageType = message.pointee.type.rawValue
+        if message.pointee.isReversed { message.pointee.log.flags |= L7FlowLog.flagReversed }
+        if packet.l4Protocol == .tcp {
+            let seq = packet.tcpSeq &+ message.pointee.tcpSeqOffset
+            if toServer {
+                message.pointee.log.base.reqTCPSeq = seq
+            } else {
+                message.pointee.log.base.respTCPSeq = seq
             }
         }
     }
@@ -363,25 +405,35 @@ package struct L7Engine: ~Copyable {
             // The other side speaks: what it answers is complete.
             release(at, isRequest: !isRequest, &outcome, into: &out)
         }
-        var packet = packet
-        if outcome.contradictsFlow { packet.direction = packet.direction.reversed }
-        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
-        let mayWait = settings.reassembly.covers(serverPort)
+        let seen = outcome.contradictsFlow ? packet.direction.reversed : packet.direction
         var fresh = L7ParseOutcome()
-        if parseWhole(at, packet, payload, mayWait: mayWait, &fresh, into: &out) {
-            outcome.add(fresh)
-            return
-        }
-        let recognised = fresh.contradictsFlow ? packet.direction.reversed : packet.direction
+        parseFresh(at, packet, seen, payload, &fresh, into: &out)
+        outcome.add(fresh)
+    }
+
+    /// Parses a payload for which nothing is held; keeps it when it is the beginning of a message.
+    ///
+    /// - Parameter outcome: new.
+    @inline(__always)
+    private mutating func parseFresh(
+        _ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ payload: RawSpan, _ outcome: inout L7ParseOutcome,
+        into out: inout L7Output
+    ) {
+        let mayWait = settings.reassembly.covers(seen == .clientToServer ? packet.portDst : packet.portSrc)
+        if parseWhole(at, packet, seen, payload, mayWait: mayWait, &outcome, into: &out) { return }
+        let recognised = outcome.contradictsFlow ? seen.reversed : seen
         if let new = held.take(packet, payload, direction: recognised) {
-            if isRequest { slots[at].heldRequest = new } else { slots[at].heldResponse = new }
-            if outcome.result == .skipped { outcome.result = .held }
+            if packet.direction == .clientToServer {
+                slots[at].heldRequest = new
+            } else {
+                slots[at].heldResponse = new
+            }
+            outcome.contradictsFlow = false
+            outcome.result = .held
             return
         }
         counters.reassemblyOverflow &+= 1
-        packet.direction = recognised
-        outcome.contradictsFlow = outcome.contradictsFlow != fresh.contradictsFlow
-        parseWhole(at, packet, payload, mayWait: false, &outcome, into: &out)
+        parseWhole(at, packet, recognised, payload, mayWait: false, &outcome, into: &out)
     }
 
     /// Parses what is held, which has grown.
@@ -390,7 +442,7 @@ package struct L7Engine: ~Copyable {
     ) {
         let (packet, bytes) = held.lend(number)
         let mayWait = held.hasRoom(bytes.count)
-        guard parseWhole(at, packet, bytes.span.bytes, mayWait: mayWait, &outcome, into: &out) else {
+        guard parseWhole(at, packet, packet.direction, bytes.span.bytes, mayWait: mayWait, &outcome, into: &out) else {
             held.giveBack(number, bytes)
             outcome.result = .held
             return
@@ -410,7 +462,7 @@ package struct L7Engine: ~Copyable {
         if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
         let (packet, bytes) = held.lend(number)
         held.free(number)
-        parseWhole(at, packet, bytes.span.bytes, mayWait: false, &outcome, into: &out)
+        parseWhole(at, packet, packet.direction, bytes.span.bytes, mayWait: false, &outcome, into: &out)
         if (packet.direction == .clientToServer) != isRequest { outcome.contradictsFlow = true }
     }
 }

@@ -49,7 +49,7 @@ package struct L7Packet: Sendable, BitwiseCopyable {
 }
 
 /// What parsing one packet means for its flow.
-package struct L7ParseOutcome: Sendable {
+package struct L7ParseOutcome: Sendable, BitwiseCopyable {
     package enum Result: UInt8, Sendable, BitwiseCopyable {
         /// No work was done: the flow is skipped, or there is nothing to look at.
         case skipped
@@ -74,30 +74,32 @@ package struct L7ParseOutcome: Sendable {
     package var stats = L7PerfStats()
     /// To add to the flow's `l7_failed_count`.
     package var failedCount: UInt32 = 0
-    /// Last domain seen; empty = leave the flow's as it is.
-    package var requestDomain = ""
+    /// Number of the last message in the output that names a domain; -1 = leave the flow's as it is.
+    package var domainAt: Int32 = -1
 
     package init() {}
 
     /// Adds what a later payload of the same call means.
     mutating func add(_ other: L7ParseOutcome) {
-        if result != .parsed { result = other.result }
+        if result != .parsed, other.result != .held || result == .skipped { result = other.result }
         contradictsFlow = contradictsFlow != other.contradictsFlow
         stats.merge(other.stats)
         failedCount &+= other.failedCount
-        if !other.requestDomain.isEmpty { requestDomain = other.requestDomain }
+        if other.domainAt >= 0 { domainAt = other.domainAt }
     }
 }
 
 /// One parsed request, response or one-way message with what its flow's counters and the session join need.
 ///
 /// The parser fills the content of `log`; `L7Engine` fills time, sequence number, protocol, type, rrt and flow id of `log.base`;
-/// the flow table fills the other fields of `base` and calls `swapSidesIfReversed()`. Source: agent-l7.md 5-7.
+/// the flow table fills the other fields of `base` and calls `swapSidesIfReversed()`. Large: it is made in the batch, and
+/// moves from there to the join and on. Source: agent-l7.md 5-7.
 package struct L7Message: Sendable {
-    /// The record is large: it lies on the heap, is copied when two messages share it, and moves as one word.
-    private var box = Box()
+    package var log = L7FlowLog()
     /// Statistics of this message (`L7Stats`), `errTimeout` included.
     package var stats = L7PerfStats()
+    /// `MetricsHash.text` of the log's endpoint, once the message is counted.
+    package var endpointHash: UInt64 = 0
     package var hasStats = false
     package var sessionID: UInt32 = 0
     package var hasSessionID = false
@@ -121,61 +123,7 @@ package struct L7Message: Sendable {
     package var tcpSeqOffset: UInt32 = 0
     package var detail = L7Detail.none
 
-    /// Written by one thread at a time, which owns it alone. The record may be moved out by the last owner.
-    private final class Box: @unchecked Sendable {
-        let log: UnsafeMutablePointer<L7FlowLog>
-        private var isFull = true
-
-        init() {
-            log = .allocate(capacity: 1)
-            log.initialize(to: L7FlowLog())
-        }
-
-        init(copying other: Box) {
-            log = .allocate(capacity: 1)
-            log.initialize(to: other.log.pointee)
-        }
-
-        deinit {
-            if isFull { log.deinitialize(count: 1) }
-            log.deallocate()
-        }
-
-        /// Gives the record away; only `deinit` may follow.
-        func take() -> L7FlowLog {
-            isFull = false
-            return log.move()
-        }
-    }
-
     package init() {}
-
-    package var log: L7FlowLog {
-        @inline(__always) _read { yield box.log.pointee }
-        @inline(__always) _modify {
-            if !isKnownUniquelyReferenced(&box) { box = Box(copying: box) }
-            yield &box.log.pointee
-        }
-    }
-
-    /// Looks at the record without copying it.
-    @inline(__always)
-    func read<Result>(_ body: (UnsafePointer<L7FlowLog>) -> Result) -> Result {
-        withExtendedLifetime(box) { body(UnsafePointer(box.log)) }
-    }
-
-    /// What stands in a place whose message was moved out; shared, so that it costs no allocation.
-    static let moved = L7Message()
-
-    /// Several changes of the record at the price of one.
-    @inline(__always)
-    package mutating func change<Result>(_ body: (inout L7FlowLog) -> Result) -> Result {
-        if !isKnownUniquelyReferenced(&box) { box = Box(copying: box) }
-        return body(&box.log.pointee)
-    }
-
-    /// Endpoint for the L7 metrics: that of the log.
-    package var endpoint: String { log.endpoint }
 
     /// Exchanges the two sides of the base fields of a reversed message. Source: agent-l7.md 7, last paragraph.
     package mutating func swapSidesIfReversed() {
@@ -183,18 +131,20 @@ package struct L7Message: Sendable {
     }
 
     /// The record as it would be sent if nothing joined it.
-    package consuming func standalone() -> L7FlowLog {
-        var message = self
-        return message.takeRecord()
-    }
-
-    /// As `standalone`, moved out of a message that is not looked at again.
-    mutating func takeRecord() -> L7FlowLog {
-        if case .http(let kept) = detail { change { L7Detail.http(kept).finish(&$0) } }
-        guard isKnownUniquelyReferenced(&box) else { return box.log.pointee }
-        let record = box.take()
-        box = L7Message.moved.box
+    package func standalone() -> L7FlowLog {
+        var record = log
+        detail.finish(&record)
         return record
+    }
+}
+
+extension UnsafeMutablePointer<L7Message> {
+    /// Takes the record out as it is to be sent; no message stands here any more.
+    @inline(__always)
+    func takeRecord() -> L7FlowLog {
+        if !pointee.detail.isNone { pointee.detail.finish(&pointee.log) }
+        pointer(to: \.detail).unsafelyUnwrapped.deinitialize(count: 1)
+        return pointer(to: \.log).unsafelyUnwrapped.move()
     }
 }
 
@@ -204,16 +154,30 @@ package enum L7Detail: Sendable {
     /// Error capture: what of request and response is kept in case the status is not Ok.
     case http(HTTPErrorCapture)
     case mysql(MySQLDetail)
+
+    var isNone: Bool {
+        if case .none = self { true } else { false }
+    }
 }
 
 /// Raw text that an HTTP log shows only when its status is not Ok. Source: agent-l7-protocols.md 1, error capture.
-package struct HTTPErrorCapture: Sendable, Equatable {
+package struct HTTPErrorCapture: Sendable {
+    /// On the heap, because nearly every message has none.
+    package final class Text: Sendable {
+        let header: String
+        let payload: String
+
+        init(header: String, payload: String) {
+            self.header = header
+            self.payload = payload
+        }
+    }
+
     package var hasRequest = false
     package var hasResponse = false
-    package var requestHeader = ""
-    package var requestPayload = ""
-    package var responseHeader = ""
-    package var responsePayload = ""
+    /// Nil = nothing was kept.
+    package var request: Text?
+    package var response: Text?
 }
 
 package struct MySQLDetail: Sendable, Equatable, BitwiseCopyable {
@@ -223,13 +187,6 @@ package struct MySQLDetail: Sendable, Equatable, BitwiseCopyable {
     package var affectedRows: UInt32 = 0
     /// A COM_QUERY whose text begins like a common SQL statement.
     package var countsRows = false
-}
-
-/// Receives the messages of a batch of packets, in packet order.
-package struct L7Output: Sendable {
-    package var messages: [L7Message] = []
-
-    package init() {}
 }
 
 extension L7Base {

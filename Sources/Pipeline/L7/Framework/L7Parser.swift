@@ -16,11 +16,6 @@ enum L7ParseResult: Equatable {
     case incomplete
 }
 
-enum L7Detection {
-    case request
-    case response
-}
-
 /// Parser of one flow. Each is pure: bytes and its own state in, messages out. Source: agent-l7.md 5.
 enum L7Parser {
     case none
@@ -54,15 +49,18 @@ enum L7Parser {
         if case .none = self { true } else { false }
     }
 
-    static func detect(
-        _ proto: L7Protocol, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings
-    ) -> L7Detection? {
+    /// The payload is a request of the protocol.
+    @inline(__always)
+    static func detects(
+        _ proto: L7Protocol, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
+        _ texts: borrowing TextCache
+    ) -> Bool {
         switch proto {
-        case .http1: HTTP1Parser.detects(payload) ? .request : nil
-        case .dns: DNSParser.detects(payload, context) ? .request : nil
-        case .mysql: MySQLParser.detects(payload, settings) ? .request : nil
-        case .redis: RedisParser.detects(payload) ? .request : nil
-        default: nil
+        case .http1: HTTP1Parser.detects(payload)
+        case .dns: DNSParser.detects(payload, context, texts)
+        case .mysql: MySQLParser.detects(payload, settings)
+        case .redis: RedisParser.detects(payload)
+        default: false
         }
     }
 
@@ -70,18 +68,12 @@ enum L7Parser {
     /// place and never copied.
     mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
-        _ obfuscator: inout SQLObfuscationCache, into out: inout [L7Message]
+        _ obfuscator: inout SQLObfuscationCache, into out: inout L7Output
     ) -> L7ParseResult {
         switch self {
         case .none: return .failed
-        case .http1(var parser):
-            self = .none
-            defer { self = .http1(parser) }
-            return parser.parse(payload, context, settings, into: &out)
-        case .dns(var parser):
-            self = .none
-            defer { self = .dns(parser) }
-            return parser.parse(payload, context, settings, into: &out)
+        case .http1(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .dns(let parser): return parser.parse(payload, context, settings, into: &out)
         case .mysql(var parser):
             self = .none
             defer { self = .mysql(parser) }

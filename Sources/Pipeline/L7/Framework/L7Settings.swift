@@ -78,6 +78,16 @@ package struct L7TraceSettings: Sendable {
         for name in all { lengthMask |= 1 << UInt64(min(name.count, 63)) }
     }
 
+    /// The name stands in some list.
+    func names(_ payload: RawSpan, _ name: Range<Int>) -> Bool {
+        for index in 0..<traceNames.count where traceNames[index].header.matches(payload, name) { return true }
+        for index in 0..<spanNames.count where spanNames[index].header.matches(payload, name) { return true }
+        for index in 0..<xRequestIDHeaders.count where xRequestIDHeaders[index].matches(payload, name) { return true }
+        for index in 0..<clientIPHeaders.count where clientIPHeaders[index].matches(payload, name) { return true }
+        return false
+    }
+
+    @inline(__always)
     func mayName(length: Int) -> Bool { lengthMask & 1 << UInt64(min(length, 63)) != 0 }
 
     private static func distinct(_ names: [String]) -> [HeaderName] {

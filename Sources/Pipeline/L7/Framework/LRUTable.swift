@@ -85,11 +85,23 @@ struct LRUTable<Key: MixedKey, Value> {
         _modify { yield &nodes[at].value }
     }
 
+    @inline(__always)
     mutating func touch(position at: Int) {
         let node = Int32(truncatingIfNeeded: at)
         guard newest != node else { return }
-        unlink(node)
-        linkNewest(node)
+        let front = newest
+        let (newer, older) = nodes.withUnsafeMutableBufferPointer { nodes in
+            // Not the newest: there is a newer one, and the table is not empty.
+            let (newer, older) = (nodes[at].newer, nodes[at].older)
+            nodes[Int(newer)].older = older
+            if older >= 0 { nodes[Int(older)].newer = newer }
+            nodes[at].older = front
+            nodes[at].newer = -1
+            nodes[Int(front)].newer = node
+            return (newer, older)
+        }
+        if older < 0 { oldest = newer }
+        newest = node
     }
 
     /// Value of a key, which becomes the most recently used.

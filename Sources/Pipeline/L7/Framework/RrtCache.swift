@@ -4,7 +4,7 @@ import Model
 ///
 /// Flows are numbered by their slot, so that nothing is hashed: each has a chain of at most 16 outstanding requests, and
 /// all requests together stand in one list by last use, from which the oldest leaves when the capacity is reached.
-struct RrtCache {
+struct RrtCache: ~Copyable {
     /// What is counted of one message.
     struct Item {
         /// Slot of the flow.
@@ -20,12 +20,14 @@ struct RrtCache {
         /// Ends of a message that comes in several parts; nil for whole messages.
         var merge: (requestEnd: Bool, responseEnd: Bool)?
         var endpoint: String
+        var endpointHash: UInt64 = 0
     }
 
-    private struct Pending {
+    struct Pending {
         var low: UInt64 = 0
         var timeUs: UInt64 = 0
         var endpoint = ""
+        var endpointHash: UInt64 = 0
         var flow: Int32 = -1
         /// Next older request of the flow; -1 = none. Next free node of an unused one.
         var nextInFlow: Int32 = -1
@@ -40,7 +42,7 @@ struct RrtCache {
         var isMerged = false
     }
 
-    private struct FlowRecord {
+    struct FlowRecord {
         /// Outstanding requests, newest first.
         var head: Int32 = -1
         var count: Int32 = 0
@@ -71,11 +73,11 @@ struct RrtCache {
     /// Outstanding requests of one flow.
     private static let requestsPerFlow = 16
 
-    private var nodes: [Pending] = []
+    private var nodes = NumberedStore<Pending>()
     private var firstFree: Int32 = -1
     private var newest: Int32 = -1
     private var oldest: Int32 = -1
-    private var flows: [FlowRecord] = []
+    private var flows = NumberedStore<FlowRecord>()
     private let capacity: Int
 
     /// statsd `l7_perf_cache_len`, `l7_timeout_cache_len`.
@@ -85,10 +87,12 @@ struct RrtCache {
     init(capacity: Int) { self.capacity = max(1, capacity) }
 
     /// Endpoint of the request that a response with this identity answers, if it is not later than the response.
-    func requestEndpoint(flow: Int, sessionID: UInt32?, isReversed: Bool, timeUs: UInt64) -> String? {
+    func requestEndpoint(
+        flow: Int, sessionID: UInt32?, isReversed: Bool, timeUs: UInt64
+    ) -> (text: String, hash: UInt64)? {
         let at = find(flow, Self.low(sessionID, isReversed))
         guard at >= 0, nodes[Int(at)].type == .request, timeUs >= nodes[Int(at)].timeUs else { return nil }
-        return nodes[Int(at)].endpoint
+        return (nodes[Int(at)].endpoint, nodes[Int(at)].endpointHash)
     }
 
     /// Statistics of one message; nil = nothing to count. Source: agent-l7.md 6.3.
@@ -167,7 +171,7 @@ struct RrtCache {
     /// Requests that waited too long. At the flow's end also those that nobody answered; the flow's record is deleted, so
     /// that the second direction yields 0. Source: agent-l7.md 6.4.
     mutating func popTimeout(flow: Int, isFlowEnd: Bool, isReversed: Bool) -> UInt32 {
-        guard flows.indices.contains(flow), flows[flow].isUsed else { return 0 }
+        guard flows.contains(flow), flows[flow].isUsed else { return 0 }
         let timeouts = isReversed ? flows[flow].reversedTimeout : flows[flow].forwardTimeout
         if isFlowEnd {
             let waiting = isReversed ? flows[flow].reversedInCache : flows[flow].forwardInCache
@@ -227,6 +231,7 @@ struct RrtCache {
         node.low = low
         node.timeUs = item.timeUs
         node.endpoint = item.endpoint
+        node.endpointHash = item.endpointHash
         node.flow = Int32(truncatingIfNeeded: item.flow)
         node.nextInFlow = flows[item.flow].head
         node.type = item.type

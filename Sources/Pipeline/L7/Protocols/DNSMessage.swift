@@ -23,7 +23,8 @@ struct DNSMessage {
     /// Records of one message that are looked at; a 64 KiB message holds fewer.
     private static let maxRecords = 6000
 
-    init?(_ payload: RawSpan, _ range: Range<Int>) {
+    /// - Parameter texts: where the name is looked up.
+    init?(_ payload: RawSpan, _ range: Range<Int>, _ texts: borrowing TextCache) {
         let bytes = payload.extracting(range)
         guard bytes.byteCount >= Self.headerLength else { return nil }
         let flags = bytes.be16(at: 2)
@@ -46,7 +47,7 @@ struct DNSMessage {
             guard DNSType.isKnown(type) || (251...255).contains(type) else { return nil }
             guard Self.isClass(class_) || class_ == 255 else { return nil }
             if number == 0 {
-                guard let name = DNSName.text(bytes, at: nameAt) else { return nil }
+                guard let name = DNSName.text(bytes, at: nameAt, texts) else { return nil }
                 questionType = type
                 questionName = name
             }
@@ -54,7 +55,7 @@ struct DNSMessage {
         }
         for number in 0..<(answerCount &+ authorityCount &+ additionalCount) {
             let isShown = number < answerCount &+ authorityCount
-            guard readRecord(bytes, &at, isShown: isShown && isResponse, &code) else { return nil }
+            guard readRecord(bytes, &at, isShown: isShown && isResponse, &code, texts) else { return nil }
         }
         responseCode = Self.known(code)
     }
@@ -65,7 +66,7 @@ struct DNSMessage {
     private static func known(_ code: UInt16) -> UInt16 { code <= 10 || code == 16 ? code : 17 }
 
     private mutating func readRecord(
-        _ bytes: RawSpan, _ at: inout Int, isShown: Bool, _ code: inout UInt16
+        _ bytes: RawSpan, _ at: inout Int, isShown: Bool, _ code: inout UInt16, _ texts: borrowing TextCache
     ) -> Bool {
         guard DNSName.skip(bytes, &at, limit: bytes.byteCount), at &+ 10 <= bytes.byteCount else { return false }
         let type = bytes.be16(at: at)
@@ -87,7 +88,7 @@ struct DNSMessage {
         guard DNSType.isWellFormed(type, bytes, start..<at) else { return false }
         guard isShown else { return true }
         let name = DNSType.name(type)
-        if let value = DNSType.value(type, bytes, start..<at) {
+        if let value = DNSType.value(type, bytes, start..<at, texts) {
             answers.append(Answer(text: "\(name)=\(value) TTL=\(ttl)", value: value))
         } else {
             answers.append(Answer(text: name, value: ""))
@@ -147,16 +148,25 @@ enum DNSName {
     }
 
     /// Labels joined by dots; empty for the root.
-    static func text(_ bytes: RawSpan, at start: Int) -> String? {
-        var out: [UInt8] = []
-        var walk = Walk(at: start, total: 0)
-        while true {
-            switch walk.next(bytes) {
-            case .label(let range):
-                if !out.isEmpty { out.append(46) }
-                for at in range { out.append(bytes.u8(at: at)) }
-            case .end: return String(decoding: out, as: UTF8.self)
-            case .bad: return nil
+    static func text(_ bytes: RawSpan, at start: Int, _ texts: borrowing TextCache) -> String? {
+        // Dots stand where length bytes stood, so that the text is shorter than the longest name.
+        withUnsafeTemporaryAllocation(byteCount: maxLength, alignment: 1) { out in
+            var count = 0
+            var walk = Walk(at: start, total: 0)
+            while true {
+                switch walk.next(bytes) {
+                case .label(let range):
+                    if count > 0 {
+                        out[count] = 46
+                        count &+= 1
+                    }
+                    for at in range {
+                        out[count] = bytes.u8(at: at)
+                        count &+= 1
+                    }
+                case .end: return texts.text(out.bytes, 0..<count)
+                case .bad: return nil
+                }
             }
         }
     }

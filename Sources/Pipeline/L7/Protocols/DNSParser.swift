@@ -9,33 +9,33 @@ struct DNSParser {
         var next: Int
     }
 
-    static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
+    static func detects(_ payload: RawSpan, _ context: L7ParseContext, _ texts: borrowing TextCache) -> Bool {
         let message: DNSMessage?
         switch context.l4Protocol {
-        case .udp: message = DNSMessage(payload, 0..<payload.byteCount)
-        case .tcp: message = frame(payload, from: 0)?.message
+        case .udp: message = DNSMessage(payload, 0..<payload.byteCount, texts)
+        case .tcp: message = frame(payload, from: 0, texts)?.message
         default: return false
         }
         guard let message else { return false }
         return !message.isResponse && !message.questionName.isEmpty
     }
 
-    mutating func parse(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout [L7Message]
+    func parse(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         guard context.l4Protocol == .tcp else {
-            guard let message = DNSMessage(payload, 0..<payload.byteCount) else { return .failed }
-            out.append(Self.log(message, settings, offset: 0))
+            guard let message = DNSMessage(payload, 0..<payload.byteCount, out.texts) else { return .failed }
+            Self.log(message, settings, offset: 0, out.messages.add())
             return .parsed
         }
         if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
-        let before = out.count
-        while let frame = Self.frame(payload, from: at) {
-            out.append(Self.log(frame.message, settings, offset: frame.start))
+        let before = out.messages.count
+        while let frame = Self.frame(payload, from: at, out.texts) {
+            Self.log(frame.message, settings, offset: frame.start, out.messages.add())
             at = frame.next
         }
-        return out.count > before ? .parsed : .failed
+        return out.messages.count > before ? .parsed : .failed
     }
 
     /// The chain of length-prefixed frames does not end with the payload.
@@ -51,7 +51,7 @@ struct DNSParser {
     }
 
     /// Finds the message at `start`, behind its length or, for odd senders, with the length left out.
-    private static func frame(_ payload: RawSpan, from start: Int) -> Frame? {
+    private static func frame(_ payload: RawSpan, from start: Int, _ texts: borrowing TextCache) -> Frame? {
         guard start &+ 14 <= payload.byteCount else { return nil }
         let length = Int(payload.be16(at: start))
         let rest = payload.byteCount &- start &- 2
@@ -60,36 +60,45 @@ struct DNSParser {
         for offset in rest == length ? [2] : [first, 2 &- first] {
             let from = start &+ offset
             let to = min(from &+ length, payload.byteCount)
-            if let message = DNSMessage(payload, from..<to) { return Frame(message: message, start: start, next: to) }
+            if let message = DNSMessage(payload, from..<to, texts) {
+                return Frame(message: message, start: start, next: to)
+            }
         }
         return nil
     }
 
-    private static func log(_ dns: DNSMessage, _ settings: borrowing L7Settings, offset: Int) -> L7Message {
-        var message = L7Message()
-        message.type = dns.isResponse ? .response : .request
-        message.sessionID = UInt32(dns.id)
-        message.hasSessionID = true
-        message.tcpSeqOffset = UInt32(truncatingIfNeeded: offset)
-        message.log.requestType = dns.questionType == 0 ? "" : DNSType.name(dns.questionType)
-        message.log.requestResource = dns.questionName
-        message.log.endpoint = dns.questionName
-        if dns.questionType == 1 || dns.questionType == 28 { message.log.requestDomain = dns.questionName }
+    private static func log(
+        _ dns: DNSMessage, _ settings: borrowing L7Settings, offset: Int, _ message: UnsafeMutablePointer<L7Message>
+    ) {
+        message.pointee.type = dns.isResponse ? .response : .request
+        message.pointee.sessionID = UInt32(dns.id)
+        message.pointee.hasSessionID = true
+        message.pointee.tcpSeqOffset = UInt32(truncatingIfNeeded: offset)
+        message.pointee.log.requestType = dns.questionType == 0 ? "" : DNSType.name(dns.questionType)
+        message.pointee.log.requestResource = dns.questionName
+        message.pointee.log.endpoint = dns.questionName
+        if dns.questionType == 1 || dns.questionType == 28 { message.pointee.log.requestDomain = dns.questionName }
         var ext = L7Ext()
         ext.requestID = UInt32(dns.id)
-        ext.attributeNames = ["opcode"]
-        ext.attributeValues = [DNSMessage.opcodeName(dns.opcode)]
-        message.log.ext = ext
-        guard dns.isResponse else { return message }
-        message.log.responseCode = Int32(dns.responseCode)
-        message.log.responseResult = dns.answers.map(\.text).joined(separator: "; ")
+        ext.attributeNames = opcodeAttribute
+        ext.attributeValues = dns.opcode == 0 ? standardQuery : [DNSMessage.opcodeName(dns.opcode)]
+        message.pointee.log.ext = ext
+        guard dns.isResponse else { return }
+        message.pointee.log.responseCode = Int32(dns.responseCode)
+        message.pointee.log.responseResult = result(dns.answers)
         let suffixes = settings.unconcernedDNSSuffixes
         let isUnconcerned =
             !suffixes.isEmpty
             && (suffixes.contains(dns.questionName) || dns.answers.contains { suffixes.contains($0.value) })
-        message.log.responseStatus =
-            (isUnconcerned ? .ok : Self.status(of: dns.responseCode)).rawValue
-        return message
+        message.pointee.log.responseStatus = (isUnconcerned ? .ok : status(of: dns.responseCode)).rawValue
+    }
+
+    /// Shared by all messages.
+    private static let opcodeAttribute = ["opcode"]
+    private static let standardQuery = [DNSMessage.opcodeName(0)]
+
+    private static func result(_ answers: [DNSMessage.Answer]) -> String {
+        answers.count == 1 ? answers[0].text : answers.map(\.text).joined(separator: "; ")
     }
 
     private static func status(of code: UInt16) -> L7ResponseStatus {

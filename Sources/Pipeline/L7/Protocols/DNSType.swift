@@ -37,7 +37,7 @@ enum DNSType {
         257: ("CAA", [.bytes(1), .text, .rest]),
     ]
 
-    static func isKnown(_ type: UInt16) -> Bool { known[type] != nil }
+    static func isKnown(_ type: UInt16) -> Bool { type == 1 || type == 28 || known[type] != nil }
 
     static func name(_ type: UInt16) -> String {
         switch type {
@@ -54,6 +54,11 @@ enum DNSType {
 
     /// The record data have the shape of the type; unknown types may be anything.
     static func isWellFormed(_ type: UInt16, _ bytes: RawSpan, _ range: Range<Int>) -> Bool {
+        switch type {
+        case 1: return range.count >= 4
+        case 28: return range.count >= 16
+        default: break
+        }
         guard let parts = known[type]?.parts else { return true }
         var at = range.lowerBound
         let end = range.upperBound
@@ -99,12 +104,14 @@ enum DNSType {
     }
 
     /// What is shown of well-formed data; nil for types of which only the name is shown.
-    static func value(_ type: UInt16, _ bytes: RawSpan, _ range: Range<Int>) -> String? {
+    static func value(
+        _ type: UInt16, _ bytes: RawSpan, _ range: Range<Int>, _ texts: borrowing TextCache
+    ) -> String? {
         switch type {
         case 1, 11: IPAddress.text4(bytes.be32(at: range.lowerBound))
         case 28:
             IPAddress(high: bytes.be64(at: range.lowerBound), low: bytes.be64(at: range.lowerBound &+ 8)).text(v6: true)
-        case 2, 6, 12: DNSName.text(bytes, at: range.lowerBound)
+        case 2, 6, 12: DNSName.text(bytes, at: range.lowerBound, texts)
         default: nil
         }
     }

@@ -43,19 +43,29 @@ struct HTTP1Parser {
         payload.hasPrefix(text) ? text.utf8CodeUnitCount &- 1 : nil
     }
 
-    mutating func parse(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout [L7Message]
+    func parse(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
+    ) -> L7ParseResult {
+        // Most payloads that fail, pieces of a body, fail here.
+        guard payload.hasPrefix("HTTP/") || Self.method(payload, detecting: true) != nil else { return .failed }
+        let start = out.messages.count
+        let message = out.messages.add()
+        let result = Self.read(payload, context, settings, message, out.texts)
+        if result != .parsed { out.messages.truncate(to: start) }
+        return result
+    }
+
+    private static func read(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
+        _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
     ) -> L7ParseResult {
         let isResponse = context.direction == .serverToClient
-        guard payload.hasPrefix("HTTP/") || Self.method(payload, detecting: true) != nil else { return .failed }
         guard let lineEnd = payload.crlf(from: 0) else { return context.mayWait ? .incomplete : .failed }
-        var message = L7Message()
         guard
             isResponse
-                ? Self.readStatusLine(payload, lineEnd, &message) : Self.readRequestLine(payload, lineEnd, &message)
+                ? readStatusLine(payload, lineEnd, message) : readRequestLine(payload, lineEnd, message, texts)
         else { return .failed }
-        var tags = TagCollector()
-        var attributes = L7Ext()
+        var tags: TagCollector?
         var at = lineEnd &+ 2
         var headersEnd: Int?
         while let end = payload.crlf(from: at) {
@@ -63,39 +73,41 @@ struct HTTP1Parser {
                 headersEnd = at
                 break
             }
-            Self.readHeader(payload, at..<end, isResponse, settings, &message, &tags, &attributes)
+            readHeader(payload, at..<end, isResponse, settings, message, &tags, texts)
             at = end &+ 2
         }
         if headersEnd == nil, context.mayWait { return .incomplete }
         let bodyStart = headersEnd.map { $0 &+ 2 } ?? payload.byteCount
-        Self.apply(tags, &attributes, isResponse, settings, &message)
-        Self.capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, &message)
-        if !message.log.requestResource.isEmpty, !isResponse {
-            message.log.endpoint = settings.endpoint.endpoint(of: message.log.requestResource)
+        if let tags { apply(tags, isResponse, settings, message) }
+        capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, message)
+        if !isResponse, !message.pointee.log.requestResource.isEmpty {
+            message.pointee.log.endpoint = settings.endpoint.endpoint(of: message.pointee.log.requestResource, texts)
             if settings.obfuscated.contains(.http1) || settings.obfuscated.contains(.http2) {
-                message.log.requestResource = Self.withoutQuery(message.log.requestResource)
+                message.pointee.log.requestResource = withoutQuery(message.pointee.log.requestResource)
             }
         }
-        out.append(consume message)
         return .parsed
     }
 
-    private static func readRequestLine(_ payload: RawSpan, _ end: Int, _ message: inout L7Message) -> Bool {
+    private static func readRequestLine(
+        _ payload: RawSpan, _ end: Int, _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
+    ) -> Bool {
         guard let count = method(payload, detecting: false), end > count &+ 1 else { return false }
         var start = count
         while start < end, isASCIISpace(payload.u8(at: start)) { start &+= 1 }
-        var stop = start
-        while stop < end, !isASCIISpace(payload.u8(at: stop)) { stop &+= 1 }
+        let stop = payload.spaceIndex(from: start, to: end)
         let version = payload.trimmedRange(stop..<end)
         guard version.count == 8, let text = self.version(payload, version.lowerBound) else { return false }
-        message.type = .request
-        message.log.version = text
-        message.log.requestType = payload.text(0..<count)
-        message.log.requestResource = payload.text(start..<stop)
+        message.pointee.type = .request
+        message.pointee.log.version = text
+        message.pointee.log.requestType = payload.asciiText(0..<count)
+        message.pointee.log.requestResource = texts.text(payload, start..<stop)
         return true
     }
 
-    private static func readStatusLine(_ payload: RawSpan, _ end: Int, _ message: inout L7Message) -> Bool {
+    private static func readStatusLine(
+        _ payload: RawSpan, _ end: Int, _ message: UnsafeMutablePointer<L7Message>
+    ) -> Bool {
         guard end >= 13, payload.isASCII(0..<end), let text = version(payload, 0) else { return false }
         var code: Int32 = 0
         for at in 9..<12 {
@@ -103,10 +115,10 @@ struct HTTP1Parser {
             code = code * 10 + Int32(payload.u8(at: at) &- 48)
         }
         guard code >= 100, code <= 600, code != 100, code != 102, code != 103 else { return false }
-        message.type = .response
-        message.log.version = text
-        message.log.responseCode = code
-        message.log.responseStatus = status(of: code).rawValue
+        message.pointee.type = .response
+        message.pointee.log.version = text
+        message.pointee.log.responseCode = code
+        message.pointee.log.responseStatus = status(of: code).rawValue
         return true
     }
 
@@ -127,99 +139,127 @@ struct HTTP1Parser {
     @inline(__always)
     private static func readHeader(
         _ payload: RawSpan, _ line: Range<Int>, _ isResponse: Bool, _ settings: borrowing L7Settings,
-        _ message: inout L7Message, _ tags: inout TagCollector, _ ext: inout L7Ext
+        _ message: UnsafeMutablePointer<L7Message>, _ tags: inout TagCollector?, _ texts: borrowing TextCache
     ) {
-        guard let colon = payload.firstIndex(of: 58, from: line.lowerBound, to: line.upperBound) else { return }
+        guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound) else { return }
         let name = line.lowerBound..<colon
+        let mayBeTag = settings.trace.mayName(length: name.count) || !settings.httpCustomFields.isEmpty
+        // Most lines are told apart by the length of their name.
+        guard name.count == 4 || name.count == 14 || mayBeTag, !name.isEmpty else { return }
         let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
-        guard !value.isEmpty, !name.isEmpty else { return }
+        guard !value.isEmpty else { return }
         switch name.count {
         case 4 where payload.equals(name, "host"):
-            message.log.requestDomain = payload.text(value)
+            message.pointee.log.requestDomain = texts.text(payload, value)
         case 14 where payload.equals(name, "content-length"):
             let length = Int32(clamping: decimal(payload, value))
-            if isResponse { message.log.responseLength = length } else { message.log.requestLength = length }
+            if isResponse {
+                message.pointee.log.responseLength = length
+            } else {
+                message.pointee.log.requestLength = length
+            }
         default: break
         }
-        if settings.trace.mayName(length: name.count) {
-            readTags(payload, name, value, isResponse, settings.trace, &tags)
+        if mayBeTag, isTag(payload, name, settings) {
+            var all = tags ?? TagCollector()
+            readTags(payload, name, value, isResponse, settings, &all)
+            tags = all
         }
-        for field in settings.httpCustomFields where field.matches(payload, name) {
-            ext.attributeNames.append(String(decoding: field.text.utf8.map { $0 == 45 ? 95 : $0 }, as: UTF8.self))
-            ext.attributeValues.append(payload.text(value))
-        }
+    }
+
+    /// Some setting names the header.
+    private static func isTag(_ payload: RawSpan, _ name: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
+        settings.trace.names(payload, name) || settings.httpCustomFields.contains { $0.matches(payload, name) }
     }
 
     /// Header names that carry trace ids, span ids, request ids and the client's address.
     private static func readTags(
         _ payload: RawSpan, _ name: Range<Int>, _ value: Range<Int>, _ isResponse: Bool,
-        _ trace: borrowing L7TraceSettings, _ tags: inout TagCollector
+        _ settings: borrowing L7Settings, _ tags: inout TagCollector
     ) {
-        for index in 0..<trace.traceNames.count where trace.traceNames[index].header.matches(payload, name) {
-            if let id = trace.traceNames[index].traceID(payload, value) {
-                tags.addTrace(id, priority: TagCollector.builtIn(index), several: trace.collectsSeveralTraceIDs)
+        for field in settings.httpCustomFields where field.matches(payload, name) {
+            tags.addAttribute(
+                String(decoding: field.text.utf8.map { $0 == 45 ? 95 : $0 }, as: UTF8.self), payload.text(value))
+        }
+        for index in 0..<settings.trace.traceNames.count
+        where settings.trace.traceNames[index].header.matches(payload, name) {
+            if let id = settings.trace.traceNames[index].traceID(payload, value) {
+                tags.addTrace(
+                    id, priority: TagCollector.builtIn(index), several: settings.trace.collectsSeveralTraceIDs)
             }
         }
-        for index in 0..<trace.spanNames.count where trace.spanNames[index].header.matches(payload, name) {
-            if let id = trace.spanNames[index].spanID(payload, value) {
+        for index in 0..<settings.trace.spanNames.count
+        where settings.trace.spanNames[index].header.matches(payload, name) {
+            if let id = settings.trace.spanNames[index].spanID(payload, value) {
                 tags.setSpan(id, priority: TagCollector.builtIn(index))
             }
         }
-        for index in 0..<trace.xRequestIDHeaders.count where trace.xRequestIDHeaders[index].matches(payload, name) {
+        for index in 0..<settings.trace.xRequestIDHeaders.count
+        where settings.trace.xRequestIDHeaders[index].matches(payload, name) {
             tags.setXRequestID(payload.text(value), priority: TagCollector.builtIn(index))
         }
         guard !isResponse else { return }
-        for index in 0..<trace.clientIPHeaders.count where trace.clientIPHeaders[index].matches(payload, name) {
+        for index in 0..<settings.trace.clientIPHeaders.count
+        where settings.trace.clientIPHeaders[index].matches(payload, name) {
             tags.setClientIP(payload.text(value), priority: TagCollector.builtIn(index))
         }
     }
 
+    @inline(never)
     private static func apply(
-        _ tags: TagCollector, _ ext: inout L7Ext, _ isResponse: Bool, _ settings: borrowing L7Settings,
-        _ message: inout L7Message
+        _ tags: borrowing TagCollector, _ isResponse: Bool, _ settings: borrowing L7Settings,
+        _ message: UnsafeMutablePointer<L7Message>
     ) {
         let ids = tags.allTraceIDs(distinct: true)
         if !ids.isEmpty || !tags.spanID.isEmpty {
             var trace = L7Trace()
             trace.traceIDs = ids
             trace.spanID = tags.spanID
-            message.log.trace = trace
+            message.pointee.log.trace = trace
         }
-        if !tags.clientIP.isEmpty { ext.clientIP = tags.clientIP }
-        if !tags.xRequestID.isEmpty {
-            if isResponse { ext.xRequestID1 = tags.xRequestID } else { ext.xRequestID0 = tags.xRequestID }
-        }
+        var ext = L7Ext()
+        ext.attributeNames = tags.attributeNames
+        ext.attributeValues = tags.attributeValues
+        ext.clientIP = tags.clientIP
+        if isResponse { ext.xRequestID1 = tags.xRequestID } else { ext.xRequestID0 = tags.xRequestID }
         if settings.trace.copiesTraceID, let first = ids.first {
             ext.attributeNames.append("apm_trace_id")
             ext.attributeValues.append(first)
         }
-        if !ext.attributeNames.isEmpty || !ext.clientIP.isEmpty || !tags.xRequestID.isEmpty { message.log.ext = ext }
+        if !ext.attributeNames.isEmpty || !ext.clientIP.isEmpty || !tags.xRequestID.isEmpty {
+            message.pointee.log.ext = ext
+        }
     }
 
     /// Keeps the raw text that is shown when the status is not Ok.
     private static func capture(
         _ payload: RawSpan, _ headersEnd: Int, _ bodyStart: Int, _ isResponse: Bool, _ settings: borrowing L7Settings,
-        _ message: inout L7Message
+        _ message: UnsafeMutablePointer<L7Message>
     ) {
-        let limits = settings.rawCapture
         var kept = HTTPErrorCapture()
         if isResponse {
-            guard message.log.responseStatus != L7ResponseStatus.ok.rawValue else { return }
+            guard message.pointee.log.responseStatus != L7ResponseStatus.ok.rawValue else { return }
             kept.hasResponse = true
-            kept.responseHeader = payload.text(0..<min(headersEnd, limits.errorResponseHeader))
-            kept.responsePayload = payload.text(
-                bodyStart..<min(payload.byteCount, bodyStart &+ limits.errorResponsePayload))
+            kept.response = text(
+                payload, headersEnd, bodyStart, settings.rawCapture.errorResponseHeader,
+                settings.rawCapture.errorResponsePayload)
         } else {
             kept.hasRequest = true
-            if limits.errorRequestHeader > 0 {
-                kept.requestHeader = payload.text(0..<min(headersEnd, limits.errorRequestHeader))
-            }
-            if limits.errorRequestPayload > 0 {
-                kept.requestPayload = payload.text(
-                    bodyStart..<min(payload.byteCount, bodyStart &+ limits.errorRequestPayload))
-            }
+            kept.request = text(
+                payload, headersEnd, bodyStart, settings.rawCapture.errorRequestHeader,
+                settings.rawCapture.errorRequestPayload)
         }
-        message.detail = .http(kept)
+        message.pointee.detail = .http(kept)
+    }
+
+    /// The first bytes of header and body; nil when none are wanted.
+    private static func text(
+        _ payload: RawSpan, _ headersEnd: Int, _ bodyStart: Int, _ headerLimit: Int, _ bodyLimit: Int
+    ) -> HTTPErrorCapture.Text? {
+        guard headerLimit > 0 || bodyLimit > 0 else { return nil }
+        return HTTPErrorCapture.Text(
+            header: payload.text(0..<min(headersEnd, headerLimit)),
+            payload: payload.text(bodyStart..<min(payload.byteCount, bodyStart &+ bodyLimit)))
     }
 
     /// Decimal u32; anything else is 0.

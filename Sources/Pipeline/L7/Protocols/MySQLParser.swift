@@ -66,7 +66,7 @@ struct MySQLParser {
 
     mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
-        _ obfuscator: inout SQLObfuscationCache, into out: inout [L7Message]
+        _ obfuscator: inout SQLObfuscationCache, into out: inout L7Output
     ) -> L7ParseResult {
         if framing == .unknown {
             framing = Self.framing(of: payload)
@@ -87,7 +87,7 @@ struct MySQLParser {
             message.type = .response
             message.skipSend = true
             message.log.responseStatus = L7ResponseStatus.parseFailed.rawValue
-            out.append(message)
+            out.messages.append(message)
             return .parsed
         }
         guard let inner = header.inflated(payload, limit: settings.payloadTruncation), !inner.isEmpty else {
@@ -105,7 +105,7 @@ struct MySQLParser {
 
     private mutating func parsePlain(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
-        _ obfuscator: inout SQLObfuscationCache, into out: inout [L7Message]
+        _ obfuscator: inout SQLObfuscationCache, into out: inout L7Output
     ) -> L7ParseResult {
         var message = L7Message()
         let isKnown =
@@ -114,7 +114,7 @@ struct MySQLParser {
         guard let isKnown else { return .failed }
         if isKnown {
             if greetingVersion != 0 { message.log.version = String(greetingVersion) }
-            out.append(message)
+            out.messages.append(message)
         }
         return .parsed
     }

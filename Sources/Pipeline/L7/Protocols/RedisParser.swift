@@ -21,7 +21,7 @@ struct RedisParser {
     }
 
     mutating func parse(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout [L7Message]
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         guard payload.byteCount > 0 else { return .failed }
         return context.direction == .clientToServer
@@ -29,7 +29,7 @@ struct RedisParser {
     }
 
     private mutating func parseRequest(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout [L7Message]
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         guard payload.u8(at: 0) == 42 else { return .failed }
         let arguments: [Range<Int>]
@@ -49,7 +49,7 @@ struct RedisParser {
         // What an unanswered request shows (trap).
         message.log.responseResult = "Unknown redis format"
         hasPendingRequest = true
-        out.append(message)
+        out.messages.append(message)
         return .parsed
     }
 
@@ -63,7 +63,7 @@ struct RedisParser {
         return text
     }
 
-    private mutating func parseResponse(_ payload: RawSpan, into out: inout [L7Message]) -> L7ParseResult {
+    private mutating func parseResponse(_ payload: RawSpan, into out: inout L7Output) -> L7ParseResult {
         guard hasPendingRequest, let result = Self.resultName(payload.u8(at: 0)) else { return .failed }
         hasPendingRequest = false
         var message = L7Message()
@@ -81,7 +81,7 @@ struct RedisParser {
         default:
             message.log.responseStatus = L7ResponseStatus.ok.rawValue
         }
-        out.append(message)
+        out.messages.append(message)
         return .parsed
     }
 

@@ -4,7 +4,7 @@ package import Model
 ///
 /// Feed a batch with `add`, then call `endBatch`, which moves the window by packet time. Order of output depends on the
 /// input alone. Source: agent-l7.md 8, 9, 14.
-package struct SessionAggregator {
+package struct SessionAggregator: ~Copyable {
     package struct Settings: Sendable {
         package var maxEntries = 65536
         /// Configured waits, seconds; others are 15 s for DNS and TLS, 120 s for the rest.
@@ -40,22 +40,11 @@ package struct SessionAggregator {
         package var overLimit: UInt64 = 0
     }
 
-    private struct Entry {
-        var key: PairIndex.Key
-        /// Nil while the entry is unused.
-        var message: L7Message?
-        var timeoutSec: UInt64
-        /// Neighbours among the entries of the same timeout; -1 = none.
-        var newer: Int32 = -1
-        var older: Int32 = -1
-    }
-
     private var settings: Settings
     private var throttle: LogThrottle
     private var counts = Counters()
     private var index = PairIndex()
-    private var entries: [Entry] = []
-    private var unused: [Int32] = []
+    private var table = SessionTable()
     /// Timeout seconds with entries (or emptied since), ascending, each with its last inserted entry.
     private var times: [(sec: UInt64, head: Int32)] = []
     private var windowStartSec: UInt64 = 0
@@ -87,18 +76,41 @@ package struct SessionAggregator {
     // MARK: - Items
 
     /// - Parameter nowNs: clock of the throttle; packet time in a replay.
-    package mutating func add(_ message: consuming L7Message, nowNs: UInt64, into out: inout [L7FlowLog]) {
-        if !settings.ignoredTapSides.isEmpty, settings.ignoredTapSides.contains(message.log.base.tapSide) { return }
+    package mutating func add(_ message: L7Message, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        withUnsafeTemporaryAllocation(of: L7Message.self, capacity: 1) { place in
+            guard let place = place.baseAddress else { return }
+            place.initialize(to: message)
+            take(place, nowNs, into: &out)
+        }
+    }
+
+    /// Takes all messages of a batch, in order, and leaves it empty.
+    package mutating func add(batch: inout L7MessageBatch, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        batch.drain { take($0, nowNs, into: &out) }
+    }
+
+    /// Moves a message out of its place: into the table, to the output, or away.
+    private mutating func take(
+        _ message: UnsafeMutablePointer<L7Message>, _ nowNs: UInt64, into out: inout [L7FlowLog]
+    ) {
+        if !settings.ignoredTapSides.isEmpty, settings.ignoredTapSides.contains(message.pointee.log.base.tapSide) {
+            message.deinitialize(count: 1)
+            return
+        }
         counts.receive &+= 1
-        let startSec = message.log.base.startTimeNs / 1_000_000_000
+        let startSec = message.pointee.log.base.startTimeNs / 1_000_000_000
         batchMaxSec = max(batchMaxSec ?? 0, startSec)
-        if !message.needsSessionAggregation || message.type == .session {
-            if message.log.base.startTimeNs == 0 { message.log.base.startTimeNs = message.log.base.endTimeNs }
-            if message.log.base.endTimeNs == 0 { message.log.base.endTimeNs = message.log.base.startTimeNs }
+        if !message.pointee.needsSessionAggregation || message.pointee.type == .session {
+            if message.pointee.log.base.startTimeNs == 0 {
+                message.pointee.log.base.startTimeNs = message.pointee.log.base.endTimeNs
+            }
+            if message.pointee.log.base.endTimeNs == 0 {
+                message.pointee.log.base.endTimeNs = message.pointee.log.base.startTimeNs
+            }
             send(message, nowNs, into: &out)
             return
         }
-        let timeoutSec = startSec &+ settings.timeoutSec(message.l7Protocol)
+        let timeoutSec = startSec &+ settings.timeoutSec(message.pointee.l7Protocol)
         if timeoutSec <= windowStartSec {
             counts.sendBeforeWindow &+= 1
             send(message, nowNs, into: &out)
@@ -106,21 +118,11 @@ package struct SessionAggregator {
         }
         let key = Self.key(message)
         let at = index.find(key)
-        guard at >= 0 else {
+        if at < 0 {
             insert(key, message, timeoutSec, nowNs, into: &out)
-            return
+        } else {
+            join(at, key, message, timeoutSec, nowNs, into: &out)
         }
-        join(Int(at), key, message, timeoutSec, nowNs, into: &out)
-    }
-
-    /// Takes all messages of a batch, in order, and leaves it empty. Moving them out keeps each the only owner of its record.
-    package mutating func add(batch: inout [L7Message], nowNs: UInt64, into out: inout [L7FlowLog]) {
-        for number in 0..<batch.count {
-            var message = L7Message.moved
-            swap(&message, &batch[number])
-            add(message, nowNs: nowNs, into: &out)
-        }
-        batch.removeAll(keepingCapacity: true)
     }
 
     /// A closed socket ends the wait of its requests; the status stays. Source: agent-l7.md 9.4.
@@ -129,9 +131,10 @@ package struct SessionAggregator {
     ) {
         counts.receive &+= 1
         let key = PairIndex.Key(high: flowID, low: Self.low(proto, capSeq))
-        guard index.find(key) >= 0 else { return }
+        let at = index.find(key)
+        guard at >= 0 else { return }
         counts.cached -= 1
-        send(remove(key), nowNs, into: &out)
+        sendWaiting(at, nowNs, into: &out)
     }
 
     /// Ends a batch: moves the window to the newest packet time, or by the clock when there was no packet.
@@ -155,9 +158,10 @@ package struct SessionAggregator {
     package mutating func flush(asTimeout: Bool, nowNs: UInt64, into out: inout [L7FlowLog]) {
         while let time = times.first {
             if time.head >= 0 {
-                var message = remove(entries[Int(time.head)].key)
-                if asTimeout { message.log.responseStatus = L7ResponseStatus.timeout.rawValue }
-                send(message, nowNs, into: &out)
+                if asTimeout {
+                    table.message(time.head).pointee.log.responseStatus = L7ResponseStatus.timeout.rawValue
+                }
+                sendWaiting(time.head, nowNs, into: &out)
             } else {
                 times.removeFirst()
             }
@@ -170,10 +174,9 @@ package struct SessionAggregator {
     private mutating func expire(upTo sec: UInt64, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
         while let time = times.first, time.sec <= sec {
             if time.head >= 0 {
-                var message = remove(entries[Int(time.head)].key)
-                message.log.responseStatus = L7ResponseStatus.timeout.rawValue
+                table.message(time.head).pointee.log.responseStatus = L7ResponseStatus.timeout.rawValue
                 counts.cached -= 1
-                send(message, nowNs, into: &out)
+                sendWaiting(time.head, nowNs, into: &out)
             } else {
                 times.removeFirst()
             }
@@ -182,76 +185,92 @@ package struct SessionAggregator {
 
     // MARK: - Joining
 
+    /// `at`: the entry under the same key.
+    @inline(__always)
     private mutating func join(
-        _ at: Int, _ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
-        into out: inout [L7FlowLog]
+        _ at: Int32, _ key: PairIndex.Key, _ message: UnsafeMutablePointer<L7Message>, _ timeoutSec: UInt64,
+        _ nowNs: UInt64, into out: inout [L7FlowLog]
     ) {
-        let start = message.log.base.startTimeNs
-        let waiting = entries[at].message?.log.base.startTimeNs ?? 0
-        if message.needsMerge {
-            entries[at].message?.merge(message)
-            if let whole = entries[at].message, whole.isRequestEnd && whole.isResponseEnd {
+        let waiting = table.message(at)
+        if message.pointee.needsMerge {
+            waiting.pointee.merge(message)
+            message.deinitialize(count: 1)
+            if waiting.pointee.isRequestEnd && waiting.pointee.isResponseEnd {
                 counts.cached -= 1
-                send(remove(key), nowNs, into: &out)
+                sendWaiting(at, nowNs, into: &out)
             }
             return
         }
-        switch (entries[at].message?.type ?? .other, message.type) {
-        case (.request, .response) where start > waiting:
-            var request = remove(key)
-            request.merge(message)
+        let start = message.pointee.log.base.startTimeNs
+        let waitingStart = waiting.pointee.log.base.startTimeNs
+        switch (waiting.pointee.type, message.pointee.type) {
+        case (.request, .response) where start > waitingStart:
+            remove(at)
+            waiting.pointee.merge(message)
+            message.deinitialize(count: 1)
             counts.merge &+= 1
             counts.cached -= 1
-            send(&request, nowNs, into: &out)
-        case (.response, .request) where waiting > start:
-            let response = remove(key)
-            var request = message
-            request.merge(response)
+            send(waiting, nowNs, into: &out)
+            table.free(at)
+        case (.response, .request) where waitingStart > start:
+            remove(at)
+            message.pointee.merge(waiting)
+            waiting.deinitialize(count: 1)
+            table.free(at)
             counts.merge &+= 1
             counts.cached -= 1
-            send(request, nowNs, into: &out)
+            send(message, nowNs, into: &out)
         default:
             // Same kind twice, wrong order or equal times: the older one leaves.
-            if waiting > start {
+            if waitingStart > start {
                 send(message, nowNs, into: &out)
             } else {
-                send(remove(key), nowNs, into: &out)
+                sendWaiting(at, nowNs, into: &out)
                 link(key, message, timeoutSec)
             }
         }
     }
 
+    @inline(__always)
     private mutating func insert(
-        _ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64, _ nowNs: UInt64,
+        _ key: PairIndex.Key, _ message: UnsafeMutablePointer<L7Message>, _ timeoutSec: UInt64, _ nowNs: UInt64,
         into out: inout [L7FlowLog]
     ) {
         // A late duplicate of a finished stream.
-        if message.needsMerge, message.isRequestEnd || message.isResponseEnd { return }
-        if index.count >= settings.maxEntries {
-            counts.overLimit &+= 1
-            while let time = times.first {
-                if time.head >= 0 {
-                    // The new one is lost, and the gauge stays (trap).
-                    send(remove(entries[Int(time.head)].key), nowNs, into: &out)
-                    return
-                }
-                times.removeFirst()
-            }
+        if message.pointee.needsMerge, message.pointee.isRequestEnd || message.pointee.isResponseEnd {
+            message.deinitialize(count: 1)
             return
         }
-        counts.cached += 1
-        link(key, message, timeoutSec)
+        guard index.count >= settings.maxEntries else {
+            counts.cached += 1
+            link(key, message, timeoutSec)
+            return
+        }
+        // The new one is lost, and the gauge stays (trap).
+        counts.overLimit &+= 1
+        message.deinitialize(count: 1)
+        while let time = times.first {
+            if time.head >= 0 {
+                sendWaiting(time.head, nowNs, into: &out)
+                return
+            }
+            times.removeFirst()
+        }
     }
 
-    private static func key(_ message: borrowing L7Message) -> PairIndex.Key {
-        let flowID = message.log.base.flowID
-        if message.isFromEBPF {
-            let newest = max(message.log.base.syscallCapSeq0, message.log.base.syscallCapSeq1)
-            let capSeq = newest &+ (message.type == .request ? 1 : 0)
+    private static func key(_ message: UnsafePointer<L7Message>) -> PairIndex.Key {
+        let flowID = message.pointee.log.base.flowID
+        if message.pointee.isFromEBPF {
+            let newest = max(message.pointee.log.base.syscallCapSeq0, message.pointee.log.base.syscallCapSeq1)
+            let capSeq = newest &+ (message.pointee.type == .request ? 1 : 0)
             return PairIndex.Key(
-                high: flowID, low: low(message.l7Protocol, message.hasSessionID ? UInt64(message.sessionID) : capSeq))
+                high: flowID,
+                low: low(
+                    message.pointee.l7Protocol,
+                    message.pointee.hasSessionID ? UInt64(message.pointee.sessionID) : capSeq))
         }
-        return PairIndex.Key(high: flowID, low: message.hasSessionID ? UInt64(message.sessionID) : 0)
+        return PairIndex.Key(
+            high: flowID, low: message.pointee.hasSessionID ? UInt64(message.pointee.sessionID) : 0)
     }
 
     /// eBPF: protocol above the session id or capture sequence; gRPC and Triple count as HTTP/2.
@@ -262,21 +281,15 @@ package struct SessionAggregator {
 
     // MARK: - Entries
 
-    private mutating func link(_ key: PairIndex.Key, _ message: consuming L7Message, _ timeoutSec: UInt64) {
-        counts.cachedRequestResource += Int64(message.log.requestResource.utf8.count)
-        var entry = Entry(key: key, message: message, timeoutSec: timeoutSec)
+    private mutating func link(
+        _ key: PairIndex.Key, _ message: UnsafeMutablePointer<L7Message>, _ timeoutSec: UInt64
+    ) {
+        counts.cachedRequestResource += Int64(message.pointee.log.requestResource.utf8.count)
         let bucket = bucket(timeoutSec)
         let head = times[bucket].head
-        entry.older = head
-        let at: Int32
-        if let reused = unused.popLast() {
-            at = reused
-            entries[Int(at)] = entry
-        } else {
-            at = Int32(truncatingIfNeeded: entries.count)
-            entries.append(entry)
-        }
-        if head >= 0 { entries[Int(head)].newer = at }
+        let entry = SessionTable.Entry(key: key, timeoutSec: timeoutSec, older: head)
+        let at = table.insert(entry, moving: message)
+        if head >= 0 { table.entry(head).pointee.newer = at }
         times[bucket].head = at
         index.insert(key, at)
     }
@@ -292,32 +305,35 @@ package struct SessionAggregator {
         return at
     }
 
-    private mutating func remove(_ key: PairIndex.Key) -> L7Message {
-        let at = index.remove(key)
-        guard at >= 0 else { return L7Message() }
-        guard let message = entries[Int(at)].message.take() else { return L7Message() }
-        let entry = (
-            newer: entries[Int(at)].newer, older: entries[Int(at)].older, timeoutSec: entries[Int(at)].timeoutSec
-        )
+    /// Takes an entry out of the index and of its second. Its message stays in its place, for the caller to move out
+    /// before the place is freed.
+    private mutating func remove(_ at: Int32) {
+        let entry = table.entry(at).pointee
+        _ = index.remove(entry.key)
         if entry.newer >= 0 {
-            entries[Int(entry.newer)].older = entry.older
+            table.entry(entry.newer).pointee.older = entry.older
         } else {
             times[bucket(entry.timeoutSec)].head = entry.older
         }
-        if entry.older >= 0 { entries[Int(entry.older)].newer = entry.newer }
-        unused.append(at)
-        counts.cachedRequestResource -= Int64(message.log.requestResource.utf8.count)
-        return message
+        if entry.older >= 0 { table.entry(entry.older).pointee.newer = entry.newer }
+        counts.cachedRequestResource -= Int64(table.message(at).pointee.log.requestResource.utf8.count)
     }
 
-    private mutating func send(_ message: consuming L7Message, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
-        var message = message
-        send(&message, nowNs, into: &out)
+    private mutating func sendWaiting(_ at: Int32, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
+        remove(at)
+        send(table.message(at), nowNs, into: &out)
+        table.free(at)
     }
 
+    /// Moves a message out of its place and sends it, unless nobody is to see it.
     @inline(__always)
-    private mutating func send(_ message: inout L7Message, _ nowNs: UInt64, into out: inout [L7FlowLog]) {
-        if message.skipSend || message.isOnBlacklist { return }
-        throttle.offer(message.takeRecord(), nowNs: nowNs, into: &out)
+    private mutating func send(
+        _ message: UnsafeMutablePointer<L7Message>, _ nowNs: UInt64, into out: inout [L7FlowLog]
+    ) {
+        if message.pointee.skipSend || message.pointee.isOnBlacklist {
+            message.deinitialize(count: 1)
+        } else {
+            throttle.offer(message.takeRecord(), nowNs: nowNs, into: &out)
+        }
     }
 }

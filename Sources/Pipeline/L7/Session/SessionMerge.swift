@@ -3,31 +3,26 @@ import Model
 /// Joining a request with its response. Source: agent-l7.md 9.3, merge rules of agent-l7-protocols.md.
 extension L7Message {
     /// Takes the response into the request: first the content, then the base fields.
-    mutating func merge(_ response: borrowing L7Message) {
-        mergeContent(response)
-        isOnBlacklist = isOnBlacklist || response.isOnBlacklist
-        isRequestEnd = isRequestEnd || response.isRequestEnd
-        isResponseEnd = isResponseEnd || response.isResponseEnd
-        change { log in response.read { log.base.merge($0) } }
+    mutating func merge(_ response: UnsafePointer<L7Message>) {
+        let record = response.pointer(to: \.log).unsafelyUnwrapped
+        log.mergeContent(record, l7Protocol)
+        if !response.pointee.detail.isNone { mergeDetail(response.pointee.detail) }
+        isOnBlacklist = isOnBlacklist || response.pointee.isOnBlacklist
+        isRequestEnd = isRequestEnd || response.pointee.isRequestEnd
+        isResponseEnd = isResponseEnd || response.pointee.isResponseEnd
+        log.base.merge(record)
         type = LogMessageType(rawValue: log.base.messageType) ?? .session
-        l7Protocol = response.l7Protocol
-        if skipSend && !response.skipSend { skipSend = false }
-    }
-
-    private mutating func mergeContent(_ response: borrowing L7Message) {
-        let proto = l7Protocol
-        change { log in response.read { log.mergeContent($0, proto) } }
-        mergeDetail(response.detail)
+        l7Protocol = response.pointee.l7Protocol
+        if skipSend && !response.pointee.skipSend { skipSend = false }
     }
 
     private mutating func mergeDetail(_ other: L7Detail) {
         switch (detail, other) {
         case (.http(var kept), .http(let response)):
             kept.hasResponse = response.hasResponse
-            kept.responseHeader = response.responseHeader
-            kept.responsePayload = response.responsePayload
+            kept.response = response.response
             detail = .http(kept)
-        case (.none, .http): detail = other
+        case (.none, .http(let response)): detail = .http(response)
         case (.mysql(var kept), .mysql(let response)):
             kept.affectedRows = response.affectedRows
             detail = .mysql(kept)
@@ -64,6 +59,7 @@ extension L7FlowLog {
             capturedResponseByte &+= record.pointee.capturedResponseByte
         default: capturedResponseByte = record.pointee.capturedResponseByte
         }
+        if record.pointee.isPlain { return }
         if let new = record.pointee.trace {
             if trace == nil { trace = new } else { trace?.merge(new) }
         }
@@ -105,21 +101,26 @@ extension L7Ext {
 extension L7Detail {
     /// Shows what was kept for the case that the status is not Ok.
     func finish(_ log: inout L7FlowLog) {
-        guard case .http(let kept) = self, log.responseStatus != L7ResponseStatus.ok.rawValue else { return }
-        var ext = log.ext ?? L7Ext()
+        guard log.responseStatus != L7ResponseStatus.ok.rawValue, case .http(let kept) = self else { return }
+        var (names, values): ([String], [String]) = ([], [])
         if kept.hasRequest {
             // Appear even when nothing is kept of them (trap).
-            ext.attributeNames += ["request_header", "request_payload"]
-            ext.attributeValues += [kept.requestHeader, kept.requestPayload]
+            names = ["request_header", "request_payload"]
+            values = [kept.request?.header ?? "", kept.request?.payload ?? ""]
         }
-        if kept.hasResponse, !kept.responseHeader.isEmpty {
-            ext.attributeNames.append("response_header")
-            ext.attributeValues.append(kept.responseHeader)
+        if kept.hasResponse, let text = kept.response {
+            if !text.header.isEmpty {
+                names.append("response_header")
+                values.append(text.header)
+            }
+            if !text.payload.isEmpty {
+                names.append("response_payload")
+                values.append(text.payload)
+            }
         }
-        if kept.hasResponse, !kept.responsePayload.isEmpty {
-            ext.attributeNames.append("response_payload")
-            ext.attributeValues.append(kept.responsePayload)
-        }
+        var ext = log.ext ?? L7Ext()
+        ext.attributeNames += names
+        ext.attributeValues += values
         log.ext = ext
     }
 }

@@ -27,7 +27,7 @@ package struct HTTPEndpointSettings: Sendable {
     }
 
     /// The endpoint of a path; empty when extraction is off or no rule fits.
-    package func endpoint(of path: String) -> String {
+    func endpoint(of path: String, _ texts: borrowing TextCache) -> String {
         if isDisabled { return "" }
         var path = path
         return path.withUTF8 { bytes -> String? in
@@ -36,15 +36,15 @@ package struct HTTPEndpointSettings: Sendable {
             var keep = 2
             if !rules.isEmpty {
                 let whole = bytes[..<count]
-                guard let rule = rules.first(where: { $0.prefix.isEmpty || whole.starts(with: $0.prefix.utf8) }) else {
-                    return ""
-                }
-                keep = rule.keepSegments
+                guard let rule = rules.firstIndex(where: { $0.prefix.isEmpty || whole.starts(with: $0.prefix.utf8) })
+                else { return "" }
+                keep = rules[rule].keepSegments
             }
             let end = Self.end(ofSegments: keep, in: bytes, count)
             let isRooted = end > 0 && bytes[0] == 47
             if isRooted, end == bytes.count { return nil }
-            let text = String(decoding: bytes[..<end], as: UTF8.self)
+            let text = texts.text(
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[..<end]).bytes, 0..<end)
             return isRooted ? text : "/" + text
         } ?? path
     }

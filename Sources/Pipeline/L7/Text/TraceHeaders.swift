@@ -158,6 +158,9 @@ struct TagCollector {
     private(set) var xRequestID = ""
     private var clientPriority: UInt8 = .max
     private(set) var clientIP = ""
+    /// Configured headers, in order.
+    private(set) var attributeNames: [String] = []
+    private(set) var attributeValues: [String] = []
 
     static func builtIn(_ index: Int) -> UInt8 { UInt8(clamping: 128 + index) }
 
@@ -184,6 +187,11 @@ struct TagCollector {
         guard priority < clientPriority else { return }
         clientPriority = priority
         clientIP = value
+    }
+
+    mutating func addAttribute(_ name: String, _ value: String) {
+        attributeNames.append(name)
+        attributeValues.append(value)
     }
 
     /// Every distinct trace id in order of priority (HTTP family, MySQL without the distinction).
