@@ -55,9 +55,7 @@ extension FlowMap {
             reverseByL7(node)
             packet.direction = packet.direction.reversed
         }
-        if outcome.domainAt >= 0 {
-            remember(domain: l7.output.messages[Int(outcome.domainAt)].pointee.log.requestDomain, index, node)
-        }
+        if outcome.namesDomain { node.pointee.hasExtra = true }
         for position in first..<l7.output.messages.count { complete(position, node) }
     }
 
@@ -71,10 +69,10 @@ extension FlowMap {
             flow: identity, nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
     }
 
-    /// The flow holds the very string that the engine saw, so that the engine can tell it again by its words.
-    private mutating func remember(domain: String, _ index: Int32, _ node: UnsafeMutablePointer<FlowNode>) {
+    /// Brings what the flow's records carry besides their counters up to date.
+    mutating func updateExtra(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
+        guard let domain = l7.engine.takeDomain(slot: node.pointee.l7) else { return }
         extras[index] = FlowExtra(requestDomain: domain)
-        node.pointee.hasExtra = true
     }
 
     /// Gives a parsed message the identity of its flow, and the metrics their counters. Source: agent-l7.md 6.6, 7.
@@ -128,6 +126,7 @@ extension FlowMap {
     /// Requests that never got an answer count as timeouts of the flow's last record.
     mutating func closeL7(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
         guard node.pointee.l7 >= 0 else { return }
+        if node.pointee.hasExtra { updateExtra(node, index) }
         let first = l7.output.messages.count
         let closed = l7.engine.close(slot: node.pointee.l7, into: &l7.output)
         node.pointee.l7Perf.merge(closed.held.stats)

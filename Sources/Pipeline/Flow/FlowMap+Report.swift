@@ -13,6 +13,7 @@ extension FlowMap {
             fill(flow, from: node, closing: closing)
             fillPerf(&flow.pointee.perf, from: node, index)
             if node.pointee.hasExtra {
+                updateExtra(node, index)
                 flow.pointee.extra = extras[index]
             } else if flow.pointee.extra != nil {
                 flow.pointee.extra = nil

@@ -30,7 +30,7 @@ import Testing
     func endpoint(_ example: EndpointCase) {
         var settings = HTTPEndpointSettings()
         if let rules = example.rules { settings.set(rules: rules) }
-        #expect(settings.endpoint(of: example.path, TextCache()) == example.expected)
+        #expect(settings.endpoint(of: example.path) == example.expected)
     }
 
     /// Ill-formed bytes become what the standard library makes of them, in every combination of lead and continuation.
@@ -66,7 +66,7 @@ import Testing
     @Test func disabledEndpointIsEmpty() {
         var settings = HTTPEndpointSettings()
         settings.isDisabled = true
-        #expect(settings.endpoint(of: "/a/b", TextCache()) == "")
+        #expect(settings.endpoint(of: "/a/b") == "")
     }
 
     @Test(arguments: [

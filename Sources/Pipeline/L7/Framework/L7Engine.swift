@@ -27,8 +27,9 @@ package struct L7Engine: ~Copyable {
         /// Held segments by direction, -1 = none.
         var heldRequest: Int32 = -1
         var heldResponse: Int32 = -1
-        /// The text that the flow table took last as the flow's domain, and holds, as it lies in memory.
-        var domain: TextIdentity?
+        /// Last domain that a message named, and whether the flow table has not taken it yet.
+        var domain = ""
+        var isDomainNew = false
 
         /// No segment waits.
         var holdsNothing: Bool { heldRequest & heldResponse == -1 }
@@ -137,6 +138,14 @@ package struct L7Engine: ~Copyable {
         )
     }
 
+    /// The domain that messages of a flow named last, if it has changed since the last call.
+    package mutating func takeDomain(slot index: Int32) -> String? {
+        let at = Int(index)
+        guard slots.contains(at), slots[at].isDomainNew else { return nil }
+        slots[at].isDomainNew = false
+        return slots[at].domain
+    }
+
     /// Protocol of a flow as far as it is known.
     package func l7Protocol(slot index: Int32) -> L7Protocol {
         slots.contains(Int(index)) ? slots[Int(index)].proto : .unknown
@@ -236,7 +245,7 @@ package struct L7Engine: ~Copyable {
                     nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
             }
             for number in start..<out.messages.count {
-                finish(at, packet, context.direction, out.messages[number], number, &outcome)
+                finish(at, packet, context.direction, out.messages[number], &outcome)
             }
         }
         return true
@@ -301,17 +310,16 @@ package struct L7Engine: ~Copyable {
     /// Completes one message of a payload: base fields, endpoint, blacklist, statistics.
     private mutating func finish(
         _ at: Int, _ packet: L7Packet, _ direction: PacketDirection, _ message: UnsafeMutablePointer<L7Message>,
-        _ number: Int, _ outcome: inout L7ParseOutcome
+        _ outcome: inout L7ParseOutcome
     ) {
         counters.messages &+= 1
         complete(message, slots[at].proto, slots[at].flowID, packet, direction)
         if settings.parsesMetrics { count(message, at, packet, direction, &outcome) }
         guard !message.pointee.log.requestDomain.isEmpty else { return }
-        // The same text as before: the flow table need not look it up.
-        let domain = TextIdentity(message.pointee.log.requestDomain)
-        if slots[at].domain == domain { return }
-        slots[at].domain = domain
-        outcome.domainAt = Int32(truncatingIfNeeded: number)
+        outcome.namesDomain = true
+        if message.pointee.log.requestDomain.isSame(as: slots[at].domain) { return }
+        slots[at].domain = message.pointee.log.requestDomain
+        slots[at].isDomainNew = true
     }
 
     /// Endpoint of a response, blacklist, statistics.
@@ -325,7 +333,9 @@ package struct L7Engine: ~Copyable {
         let sessionID = message.pointee.hasSessionID ? message.pointee.sessionID : nil
         let isReversed = message.pointee.isReversed
         if !message.pointee.log.endpoint.isEmpty {
-            message.pointee.endpointHash = MetricsHash.text(message.pointee.log.endpoint)
+            if message.pointee.endpointHash == 0 {
+                message.pointee.endpointHash = MetricsHash.text(message.pointee.log.endpoint)
+            }
         } else if message.pointee.type == .response, L7Parser.inheritsEndpoint(message.pointee.l7Protocol),
             let endpoint = rrt.requestEndpoint(flow: at, sessionID: sessionID, isReversed: isReversed, timeUs: timeUs)
         {

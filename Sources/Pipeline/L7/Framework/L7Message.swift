@@ -74,8 +74,8 @@ package struct L7ParseOutcome: Sendable, BitwiseCopyable {
     package var stats = L7PerfStats()
     /// To add to the flow's `l7_failed_count`.
     package var failedCount: UInt32 = 0
-    /// Number of the last message in the output that names a domain; -1 = leave the flow's as it is.
-    package var domainAt: Int32 = -1
+    /// Some message names a domain, which `takeDomain` gives.
+    package var namesDomain = false
 
     package init() {}
 
@@ -85,7 +85,7 @@ package struct L7ParseOutcome: Sendable, BitwiseCopyable {
         contradictsFlow = contradictsFlow != other.contradictsFlow
         stats.merge(other.stats)
         failedCount &+= other.failedCount
-        if other.domainAt >= 0 { domainAt = other.domainAt }
+        if other.namesDomain { namesDomain = true }
     }
 }
 
@@ -98,7 +98,7 @@ package struct L7Message: Sendable {
     package var log = L7FlowLog()
     /// Statistics of this message (`L7Stats`), `errTimeout` included.
     package var stats = L7PerfStats()
-    /// `MetricsHash.text` of the log's endpoint, once the message is counted.
+    /// `MetricsHash.text` of the log's endpoint, once the message is counted; 0 = the endpoint is empty or not hashed yet.
     package var endpointHash: UInt64 = 0
     package var hasStats = false
     package var sessionID: UInt32 = 0
@@ -142,8 +142,10 @@ extension UnsafeMutablePointer<L7Message> {
     /// Takes the record out as it is to be sent; no message stands here any more.
     @inline(__always)
     func takeRecord() -> L7FlowLog {
-        if !pointee.detail.isNone { pointee.detail.finish(&pointee.log) }
-        pointer(to: \.detail).unsafelyUnwrapped.deinitialize(count: 1)
+        if !pointee.detail.isNone {
+            if pointee.log.responseStatus != L7ResponseStatus.ok.rawValue { pointee.detail.finish(&pointee.log) }
+            pointer(to: \.detail).unsafelyUnwrapped.deinitialize(count: 1)
+        }
         return pointer(to: \.log).unsafelyUnwrapped.move()
     }
 }

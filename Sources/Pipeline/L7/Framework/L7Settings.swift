@@ -47,8 +47,10 @@ package struct L7TraceSettings: Sendable {
     private(set) var spanNames = [TraceName("traceparent"), TraceName("sw8")]
     package var collectsSeveralTraceIDs = true
     package var copiesTraceID = false
-    /// Bit n: some name has n characters (63 = or more). Most header lines are told apart by this.
-    private(set) var lengthMask: UInt64 = 0
+    /// Bits by length and first character of the names. Most header lines are told apart by this.
+    private var nameMask: UInt64 = 0
+    /// Bits by the first character of the names and of the two headers that every message may have.
+    private var initialMask: UInt32 = 0
 
     package init() { updateMask() }
 
@@ -73,10 +75,28 @@ package struct L7TraceSettings: Sendable {
     }
 
     private mutating func updateMask() {
-        lengthMask = 0
+        nameMask = 0
+        initialMask = Self.bit(of: 0x68) | Self.bit(of: 0x63)  // Host, Content-Length
         let all = clientIPHeaders + xRequestIDHeaders + traceNames.map(\.header) + spanNames.map(\.header)
-        for name in all { lengthMask |= 1 << UInt64(min(name.count, 63)) }
+        for name in all {
+            guard let first = name.first else { continue }
+            nameMask |= Self.bit(length: name.count, first: first)
+            initialMask |= Self.bit(of: first)
+        }
     }
+
+    /// The same for both cases of a letter.
+    @inline(__always)
+    private static func bit(of first: UInt8) -> UInt32 { 1 << UInt32(first & 31) }
+
+    @inline(__always)
+    private static func bit(length: Int, first: UInt8) -> UInt64 {
+        1 << UInt64(truncatingIfNeeded: (length &* 5 ^ Int(first & 31)) & 63)
+    }
+
+    /// Some header that is read may begin with this character.
+    @inline(__always)
+    func mayBegin(_ first: UInt8) -> Bool { initialMask & Self.bit(of: first) != 0 }
 
     /// The name stands in some list.
     func names(_ payload: RawSpan, _ name: Range<Int>) -> Bool {
@@ -88,7 +108,7 @@ package struct L7TraceSettings: Sendable {
     }
 
     @inline(__always)
-    func mayName(length: Int) -> Bool { lengthMask & 1 << UInt64(min(length, 63)) != 0 }
+    func mayName(length: Int, first: UInt8) -> Bool { nameMask & Self.bit(length: length, first: first) != 0 }
 
     private static func distinct(_ names: [String]) -> [HeaderName] {
         var out: [HeaderName] = []

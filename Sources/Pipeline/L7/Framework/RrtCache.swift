@@ -122,7 +122,6 @@ struct RrtCache: ~Copyable {
     private mutating func pair(
         _ at: Int, _ low: UInt64, _ item: borrowing Item, _ rrtTimeoutUs: UInt64
     ) -> L7PerfStats? {
-        touch(Int32(truncatingIfNeeded: at))
         let wasMerged = nodes[at].isMerged
         var keep = false
         if nodes[at].hasMerge {
@@ -136,6 +135,7 @@ struct RrtCache: ~Copyable {
         } else if nodes[at].type == .request, !nodes[at].isOnBlacklist {
             flows[item.flow].subtractInCache(item.isReversed)
         }
+        if keep { touch(Int32(truncatingIfNeeded: at)) }
         let isBlacklisted = item.isOnBlacklist || nodes[at].isOnBlacklist
 
         if nodes[at].type == .request, item.type == .response, nodes[at].timeUs <= item.timeUs {
@@ -227,27 +227,27 @@ struct RrtCache: ~Copyable {
     private mutating func store(_ low: UInt64, _ item: borrowing Item) {
         if pendingCount >= capacity { remove(Int(oldest)) }
         if flows[item.flow].count >= Int32(Self.requestsPerFlow) { removeLast(of: item.flow) }
-        var node = Pending()
-        node.low = low
-        node.timeUs = item.timeUs
-        node.endpoint = item.endpoint
-        node.endpointHash = item.endpointHash
-        node.flow = Int32(truncatingIfNeeded: item.flow)
-        node.nextInFlow = flows[item.flow].head
-        node.type = item.type
-        node.isOnBlacklist = item.isOnBlacklist
-        node.hasMerge = item.merge != nil
-        node.requestEnd = item.merge?.requestEnd ?? false
-        node.responseEnd = item.merge?.responseEnd ?? false
         let at: Int32
         if firstFree >= 0 {
             at = firstFree
             firstFree = nodes[Int(at)].nextInFlow
-            nodes[Int(at)] = node
         } else {
             at = Int32(truncatingIfNeeded: nodes.count)
-            nodes.append(node)
+            nodes.append(Pending())
         }
+        let node = nodes.pointer(Int(at))
+        node.pointee.low = low
+        node.pointee.timeUs = item.timeUs
+        node.pointee.endpoint = item.endpoint
+        node.pointee.endpointHash = item.endpointHash
+        node.pointee.flow = Int32(truncatingIfNeeded: item.flow)
+        node.pointee.nextInFlow = flows[item.flow].head
+        node.pointee.type = item.type
+        node.pointee.isOnBlacklist = item.isOnBlacklist
+        node.pointee.hasMerge = item.merge != nil
+        node.pointee.requestEnd = item.merge?.requestEnd ?? false
+        node.pointee.responseEnd = item.merge?.responseEnd ?? false
+        node.pointee.isMerged = false
         flows[item.flow].head = at
         flows[item.flow].count += 1
         pendingCount += 1

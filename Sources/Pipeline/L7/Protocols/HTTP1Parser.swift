@@ -39,6 +39,16 @@ struct HTTP1Parser {
         }
     }
 
+    /// Text of a method token of `count` bytes.
+    @inline(__always)
+    private static func methodName(_ payload: RawSpan, _ count: Int) -> String {
+        switch payload.be32(at: 0) {
+        case 0x4745_5420: "GET"
+        case 0x504f_5354: "POST"
+        default: payload.asciiText(0..<count)
+        }
+    }
+
     private static func token(_ payload: RawSpan, _ text: StaticString) -> Int? {
         payload.hasPrefix(text) ? text.utf8CodeUnitCount &- 1 : nil
     }
@@ -63,34 +73,36 @@ struct HTTP1Parser {
         guard let lineEnd = payload.crlf(from: 0) else { return context.mayWait ? .incomplete : .failed }
         guard
             isResponse
-                ? readStatusLine(payload, lineEnd, message) : readRequestLine(payload, lineEnd, message, texts)
+                ? readStatusLine(payload, lineEnd, message)
+                : readRequestLine(payload, lineEnd, settings.endpoint, message, texts)
         else { return .failed }
         var tags: TagCollector?
         var at = lineEnd &+ 2
         var headersEnd: Int?
+        let readsAll = !settings.httpCustomFields.isEmpty
         while let end = payload.crlf(from: at) {
             if end == at {
                 headersEnd = at
                 break
             }
-            readHeader(payload, at..<end, isResponse, settings, message, &tags, texts)
+            if readsAll || settings.trace.mayBegin(payload.u8(at: at)) {
+                readHeader(payload, at..<end, isResponse, settings, message, &tags, texts)
+            }
             at = end &+ 2
         }
         if headersEnd == nil, context.mayWait { return .incomplete }
         let bodyStart = headersEnd.map { $0 &+ 2 } ?? payload.byteCount
         if let tags { apply(tags, isResponse, settings, message) }
         capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, message)
-        if !isResponse, !message.pointee.log.requestResource.isEmpty {
-            message.pointee.log.endpoint = settings.endpoint.endpoint(of: message.pointee.log.requestResource, texts)
-            if settings.obfuscated.contains(.http1) || settings.obfuscated.contains(.http2) {
-                message.pointee.log.requestResource = withoutQuery(message.pointee.log.requestResource)
-            }
+        if !isResponse, settings.obfuscated.contains(.http1) || settings.obfuscated.contains(.http2) {
+            message.pointee.log.requestResource = withoutQuery(message.pointee.log.requestResource)
         }
         return .parsed
     }
 
     private static func readRequestLine(
-        _ payload: RawSpan, _ end: Int, _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
+        _ payload: RawSpan, _ end: Int, _ endpoints: borrowing HTTPEndpointSettings,
+        _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
     ) -> Bool {
         guard let count = method(payload, detecting: false), end > count &+ 1 else { return false }
         var start = count
@@ -100,8 +112,12 @@ struct HTTP1Parser {
         guard version.count == 8, let text = self.version(payload, version.lowerBound) else { return false }
         message.pointee.type = .request
         message.pointee.log.version = text
-        message.pointee.log.requestType = payload.asciiText(0..<count)
-        message.pointee.log.requestResource = texts.text(payload, start..<stop)
+        message.pointee.log.requestType = methodName(payload, count)
+        guard stop > start else { return true }
+        let path = texts.text(payload, start..<stop) { endpoints.endpoint(of: $0) }
+        message.pointee.log.requestResource = path.text
+        message.pointee.log.endpoint = path.derived
+        message.pointee.endpointHash = path.derivedHash
         return true
     }
 
@@ -143,9 +159,12 @@ struct HTTP1Parser {
     ) {
         guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound) else { return }
         let name = line.lowerBound..<colon
-        let mayBeTag = settings.trace.mayName(length: name.count) || !settings.httpCustomFields.isEmpty
+        guard !name.isEmpty else { return }
+        let mayBeTag =
+            settings.trace.mayName(length: name.count, first: payload.u8(at: name.lowerBound))
+            || !settings.httpCustomFields.isEmpty
         // Most lines are told apart by the length of their name.
-        guard name.count == 4 || name.count == 14 || mayBeTag, !name.isEmpty else { return }
+        guard name.count == 4 || name.count == 14 || mayBeTag else { return }
         let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
         guard !value.isEmpty else { return }
         switch name.count {

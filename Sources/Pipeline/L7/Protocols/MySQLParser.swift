@@ -48,18 +48,19 @@ struct MySQLParser {
 
     /// How the flow frames its packets, told by its first payload.
     private static func framing(of payload: RawSpan) -> Framing {
-        if let header = MySQLCompressed(payload),
-            header.uncompressedLength == 0 || header.uncompressedLength >= header.compressedLength,
-            header.compressedLength &+ MySQLCompressed.headerLength == payload.byteCount
+        guard payload.byteCount >= MySQLPacket.headerLength else { return .unknown }
+        let length = Int(payload.le32(at: 0) & 0xff_ffff)
+        if length &+ MySQLCompressed.headerLength == payload.byteCount, let header = MySQLCompressed(payload),
+            header.uncompressedLength == 0 || header.uncompressedLength >= length
         {
             return .compressed
         }
-        var at = 0
+        var at = MySQLPacket.headerLength &+ length
         while at < payload.byteCount {
             guard payload.byteCount &- at >= MySQLPacket.headerLength else { return .unknown }
             at = at &+ MySQLPacket.headerLength &+ payload.le24(at: at)
         }
-        return at == payload.byteCount && at > 0 ? .plain : .unknown
+        return at == payload.byteCount ? .plain : .unknown
     }
 
     // MARK: - Parsing

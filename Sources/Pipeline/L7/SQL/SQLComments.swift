@@ -55,7 +55,9 @@ enum SQLComments {
             let start = at
             while at < comment.upperBound, !isSeparator(bytes.u8(at: at)) { at &+= 1 }
             guard at > start else { break }
-            if let key, trace.mayName(length: key.count) { match(bytes, key, start..<at, trace, &tags) }
+            if let key, trace.mayName(length: key.count, first: bytes.u8(at: key.lowerBound)) {
+                match(bytes, key, start..<at, trace, &tags)
+            }
             key = start..<at
         }
     }

@@ -88,13 +88,20 @@ extension L7Ext {
         if referer.isEmpty { referer = other.referer }
         if rpcService.isEmpty { rpcService = other.rpcService }
         if protocolText.isEmpty { protocolText = other.protocolText }
+        // Mostly both have the same ones.
+        if attributeNames != other.attributeNames || attributeValues != other.attributeValues {
+            mergeAttributes(other)
+        }
+        metricsNames += other.metricsNames
+        metricsValues += other.metricsValues
+    }
+
+    private mutating func mergeAttributes(_ other: L7Ext) {
         for (name, value) in zip(other.attributeNames, other.attributeValues)
         where !zip(attributeNames, attributeValues).contains(where: { $0 == name && $1 == value }) {
             attributeNames.append(name)
             attributeValues.append(value)
         }
-        metricsNames += other.metricsNames
-        metricsValues += other.metricsValues
     }
 }
 
@@ -118,9 +125,13 @@ extension L7Detail {
                 values.append(text.payload)
             }
         }
-        var ext = log.ext ?? L7Ext()
-        ext.attributeNames += names
-        ext.attributeValues += values
+        var ext = log.isPlain ? L7Ext() : log.ext ?? L7Ext()
+        if ext.attributeNames.isEmpty {
+            (ext.attributeNames, ext.attributeValues) = (names, values)
+        } else {
+            ext.attributeNames += names
+            ext.attributeValues += values
+        }
         log.ext = ext
     }
 }

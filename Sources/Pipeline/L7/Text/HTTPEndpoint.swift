@@ -27,7 +27,7 @@ package struct HTTPEndpointSettings: Sendable {
     }
 
     /// The endpoint of a path; empty when extraction is off or no rule fits.
-    func endpoint(of path: String, _ texts: borrowing TextCache) -> String {
+    package func endpoint(of path: String) -> String {
         if isDisabled { return "" }
         var path = path
         return path.withUTF8 { bytes -> String? in
@@ -43,8 +43,7 @@ package struct HTTPEndpointSettings: Sendable {
             let end = Self.end(ofSegments: keep, in: bytes, count)
             let isRooted = end > 0 && bytes[0] == 47
             if isRooted, end == bytes.count { return nil }
-            let text = texts.text(
-                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[..<end]).bytes, 0..<end)
+            let text = String(decoding: bytes[..<end], as: UTF8.self)
             return isRooted ? text : "/" + text
         } ?? path
     }

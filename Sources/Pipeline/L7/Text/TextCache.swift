@@ -1,20 +1,6 @@
 import Glibc
 import Model
 
-/// The words of a string: equal for copies of one string. Unequal words may still be equal texts.
-///
-/// Only as good as the string it was made of is alive.
-struct TextIdentity: Equatable, BitwiseCopyable {
-    private var low: UInt64
-    private var high: UInt64
-
-    init(_ text: borrowing String) {
-        (low, high) = unsafe withUnsafeBytes(of: text) {
-            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        }
-    }
-}
-
 /// Texts seen lately, so that one which comes again is neither allocated nor freed: names, paths, domains.
 ///
 /// A text has one possible place by its hash, where it drives out what was there. So the memory is bounded, and texts that
@@ -23,6 +9,10 @@ struct TextCache: ~Copyable {
     private struct Entry {
         var hash: UInt64 = 0
         var text = ""
+        /// What its user made of the text, with the `MetricsHash.text` of that.
+        var derived = ""
+        var derivedHash: UInt64 = 0
+        var hasDerived = false
     }
 
     /// Power of two.
@@ -46,16 +36,43 @@ struct TextCache: ~Copyable {
 
     /// As `RawSpan.text`.
     func text(_ payload: RawSpan, _ range: Range<Int>) -> String {
-        guard range.count > Self.inlineLength, range.count <= Self.maxLength, payload.isASCII(range) else {
-            return payload.text(range)
+        isKept(payload, range) ? entry(payload, range).pointee.text : payload.text(range)
+    }
+
+    /// A text, what `derive` makes of it, and the `MetricsHash.text` of that: made once for a text that comes again.
+    /// All callers of one cache derive the same.
+    @inline(__always)
+    func text(
+        _ payload: RawSpan, _ range: Range<Int>, derive: (String) -> String
+    ) -> (text: String, derived: String, derivedHash: UInt64) {
+        guard isKept(payload, range) else {
+            let text = payload.text(range)
+            let derived = derive(text)
+            return (text, derived, MetricsHash.text(derived))
         }
-        return payload.extracting(range).withUnsafeBytes { bytes in
+        let entry = entry(payload, range)
+        if !entry.pointee.hasDerived {
+            entry.pointee.derived = derive(entry.pointee.text)
+            entry.pointee.derivedHash = MetricsHash.text(entry.pointee.derived)
+            entry.pointee.hasDerived = true
+        }
+        return (entry.pointee.text, entry.pointee.derived, entry.pointee.derivedHash)
+    }
+
+    @inline(__always)
+    private func isKept(_ payload: RawSpan, _ range: Range<Int>) -> Bool {
+        range.count > Self.inlineLength && range.count <= Self.maxLength && payload.isASCII(range)
+    }
+
+    /// The entry of a text, which may be new.
+    private func entry(_ payload: RawSpan, _ range: Range<Int>) -> UnsafeMutablePointer<Entry> {
+        payload.extracting(range).withUnsafeBytes { bytes in
             let hash = Self.hash(bytes)
             let entry = entries + (Int(truncatingIfNeeded: hash) & (Self.entryCount - 1))
-            if entry.pointee.hash == hash, Self.isEqual(entry.pointee.text, bytes) { return entry.pointee.text }
-            entry.pointee.hash = hash
-            entry.pointee.text = payload.asciiText(range)
-            return entry.pointee.text
+            if entry.pointee.hash != hash || !Self.isEqual(entry.pointee.text, bytes) {
+                entry.pointee = Entry(hash: hash, text: payload.asciiText(range))
+            }
+            return entry
         }
     }
 
@@ -80,5 +97,19 @@ struct TextCache: ~Copyable {
         }
         let last = bytes.loadUnaligned(fromByteOffset: bytes.count &- 8, as: UInt64.self)
         return MetricsHash.mix(MetricsHash.step(state, last), state)
+    }
+}
+
+extension String {
+    /// Both are the same string in memory. Others may be equal, too.
+    @inline(__always)
+    func isSame(as other: borrowing String) -> Bool {
+        withUnsafeBytes(of: self) { left in
+            withUnsafeBytes(of: other) { right in
+                left.loadUnaligned(as: UInt64.self) == right.loadUnaligned(as: UInt64.self)
+                    && left.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                        == right.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ package struct HeaderName: Sendable, Equatable {
     package init(_ name: String) { bytes = Array(asciiLowerCased(name).utf8) }
 
     var count: Int { bytes.count }
+    var first: UInt8? { bytes.first }
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// Equality with a range of the payload in any case.
