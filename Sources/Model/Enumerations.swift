@@ -75,6 +75,7 @@ public enum IPProtocol {
     @inlinable public static var tcp: UInt8 { 6 }
     @inlinable public static var udp: UInt8 { 17 }
     @inlinable public static var ipv6: UInt8 { 41 }
+    @inlinable public static var gre: UInt8 { 47 }
     @inlinable public static var icmpv6: UInt8 { 58 }
 
     public static func name(_ number: UInt8) -> String {
