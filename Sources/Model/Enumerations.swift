@@ -69,6 +69,13 @@ public enum TCPFlags {
 }
 
 /// IP protocol numbers.
+/// Where the real address of an end comes from; the larger wins.
+public enum NATSource {
+    @inlinable public static var vip: UInt8 { 2 }
+    @inlinable public static var rtoa: UInt8 { 4 }
+    @inlinable public static var toa: UInt8 { 6 }
+}
+
 public enum IPProtocol {
     @inlinable public static var icmp: UInt8 { 1 }
     @inlinable public static var ipv4: UInt8 { 4 }

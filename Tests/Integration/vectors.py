@@ -34,6 +34,12 @@ def vectors_l4():
 
 
 @test
+def vectors_decap():
+    """Tunnels."""
+    return check_vectors("decap")
+
+
+@test
 def vectors_http():
     """HTTP/1 messages."""
     return check_vectors("l7", "http")

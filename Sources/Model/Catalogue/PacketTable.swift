@@ -23,6 +23,10 @@ extension Catalogue {
             "ack\tUInt32\tnone\tTCP acknowledgement number",
             "window\tUInt16\tnone\tTCP window as sent",
             "payload_length\tUInt16\tnone\tbytes behind the L4 header",
-            "tunnel_type\tUInt16\tnone\tencapsulation found",
+            "tunnel_type\tUInt16\tnone\toutermost encapsulation found",
+            "tunnel_tier\tUInt8\tnone\tencapsulations taken off",
+            "tunnel_id\tUInt32\tnone\tVNI, session or key of it",
+            "tunnel_ip4_0\tIPv4\tnone\tits source address, of IPv6 the last four bytes",
+            "tunnel_ip4_1\tIPv4\tnone\tits destination address",
         ].joined(separator: "\n"))
 }

@@ -28,6 +28,24 @@ extension AgentConfig {
         add("inputs.cbpf.tunning.max_capture_packet_size") { c, v throws(ConfigMismatch) in
             c.pipeline.ring.snapLength = UInt32(try v.integer(128...65535))
         }
+        add("inputs.cbpf.preprocess.tunnel_decap_protocols") { c, v throws(ConfigMismatch) in
+            var types: TunnelSet = []
+            for number in try v.list() {
+                let wanted = try number.integer(0...7)
+                if let type = TunnelType(rawValue: UInt8(wanted)) { types.insert(type) }
+            }
+            c.pipeline.decapsulator.shown = types
+        }
+        add("inputs.cbpf.preprocess.tunnel_trim_protocols") { c, v throws(ConfigMismatch) in
+            var types: TunnelSet = []
+            for name in try v.texts() {
+                guard let type = TunnelType(trimName: name) else {
+                    throw ConfigMismatch(wanted: "a list of VXLAN, ERSPAN, TEB and VXLAN-NSH")
+                }
+                types.insert(type)
+            }
+            c.pipeline.decapsulator.trimmed = types
+        }
         add("inputs.cbpf.preprocess.packet_segmentation_reassembly") { c, v throws(ConfigMismatch) in
             let ranges = try v.list().map { item throws(ConfigMismatch) in try item.portRange() }
             c.pipeline.l7.reassembly.isEnabled = !ranges.isEmpty

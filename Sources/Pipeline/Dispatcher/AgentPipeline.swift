@@ -12,6 +12,7 @@ import Synchronization
 /// same order. Live capture gives each stage its thread and its bounded queue.
 package final class AgentPipeline: Sendable {
     package struct Settings: Sendable {
+        package var decapsulator = Decapsulator()
         package var flow = FlowMap.Settings()
         package var l7 = L7Settings()
         package var isL7Enabled = true

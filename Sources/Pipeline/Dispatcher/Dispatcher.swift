@@ -46,11 +46,13 @@ package struct Dispatcher: ~Copyable {
     /// Per interface index; grown when interfaces appear.
     private var origins: [Origin] = []
     private let isLive: Bool
+    private let decapsulator: Decapsulator
     private let packets: UnsafeMutablePointer<MetaPacket>
     private let prepared: UnsafeMutablePointer<Prepared>
 
-    package init(flowMap: consuming FlowMap, isLive: Bool) {
+    package init(flowMap: consuming FlowMap, decapsulator: Decapsulator = Decapsulator(), isLive: Bool) {
         self.flowMap = flowMap
+        self.decapsulator = decapsulator
         self.isLive = isLive
         packets = .allocate(capacity: Dispatcher.batch)
         packets.initialize(repeating: MetaPacket(), count: Dispatcher.batch)
@@ -120,19 +122,30 @@ package struct Dispatcher: ~Copyable {
         packet.initialize(to: MetaPacket())
         packet.pointee.timeNs = frame.timeNs
         let length = isLive ? frame.captured : 0
-        guard PacketParser.parse(span, link: link, originalLength: length, into: &packet.pointee) else {
+        var inner = Decapsulator.Inner()
+        let isParsed =
+            link == .ethernet && decapsulator.open(span, into: &packet.pointee.tunnel, inner: &inner)
+            ? PacketParser.parse(span, inner: inner, originalLength: length, into: &packet.pointee)
+            : PacketParser.parse(span, link: link, originalLength: length, into: &packet.pointee)
+        guard isParsed else {
             counters.invalidPackets &+= 1
             return false
         }
-        if isLive { return place(&packet.pointee, interface: Int(frame.interface)) }
-        packet.pointee.l2End0 = true
-        packet.pointee.l2End1 = true
+        if isLive {
+            guard place(&packet.pointee, frame, isInner: inner.start > 0) else { return false }
+        } else {
+            packet.pointee.l2End0 = true
+            packet.pointee.l2End1 = true
+        }
+        packet.pointee.tapPort |= UInt64(packet.pointee.tunnel.type.rawValue) << 32
+        if packet.pointee.toaSrcPort != 0 { packet.pointee.tapPort |= UInt64(NATSource.toa) << 36 }
         return true
     }
 
     /// Observation facts of the interface, and time that does not step back on it.
     @inline(__always)
-    private mutating func place(_ packet: inout MetaPacket, interface: Int) -> Bool {
+    private mutating func place(_ packet: inout MetaPacket, _ frame: CaptureFrame, isInner: Bool) -> Bool {
+        let interface = Int(frame.interface)
         guard interface >= 0, interface < origins.count, origins[interface].isKnown else {
             counters.invalidPackets &+= 1
             return false
@@ -147,15 +160,22 @@ package struct Dispatcher: ~Copyable {
         } else {
             origins[interface].newestNs = packet.timeNs
         }
-        if packet.macSrc == 0, packet.macDst == 0 {
+        // The ends of the link are those of the outer frame.
+        var (macSrc, macDst) = (packet.macSrc, packet.macDst)
+        if isInner, frame.bytes.count >= 14 {
+            let span = RawSpan(_unsafeBytes: frame.bytes)
+            macDst = span.be64(at: 0) >> 16
+            macSrc = span.be64(at: 4) & 0xffff_ffff_ffff
+        }
+        if macSrc == 0, macDst == 0, packet.tunnel.type == .none {
             packet.l2End0 = true
             packet.l2End1 = true
         } else {
             let mac = origins[interface].macLow24
-            packet.l2End0 = UInt32(truncatingIfNeeded: packet.macSrc & 0xff_ffff) == mac
+            packet.l2End0 = UInt32(truncatingIfNeeded: macSrc & 0xff_ffff) == mac
             packet.l2End1 =
                 !packet.l2End0
-                && (UInt32(truncatingIfNeeded: packet.macDst & 0xff_ffff) == mac || packet.macDst >> 40 & 1 == 1)
+                && (UInt32(truncatingIfNeeded: macDst & 0xff_ffff) == mac || macDst >> 40 & 1 == 1)
         }
         packet.tapPort = UInt64(origins[interface].macLow32)
         return true

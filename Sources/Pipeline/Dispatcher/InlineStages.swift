@@ -20,7 +20,7 @@ final class InlineStages {
         let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
         dispatcher = Dispatcher(
             flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: clockNs),
-            isLive: false)
+            decapsulator: settings.decapsulator, isLive: false)
         metrics = MetricsStage(settings: settings.metrics, sink: sink)
         sessions = SessionAggregator(settings: settings.sessions)
     }

@@ -26,7 +26,7 @@ final class LiveStages {
         let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
         dispatcher = Dispatcher(
             flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: wallClockNs()),
-            isLive: true)
+            decapsulator: settings.decapsulator, isLive: true)
         messages = OverwriteQueue(name: "1-tagged-flow-to-app-protocol-logs", capacity: 65536)
         metrics = MetricsThreads(settings: settings.metrics, sink: sink)
         sessions = Guarded(SessionAggregator(settings: settings.sessions))

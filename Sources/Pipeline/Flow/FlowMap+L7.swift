@@ -158,6 +158,7 @@ extension FlowMap {
         stats.flow.portDst = node.pointee.portDst
         stats.flow.ethType = node.pointee.ethType
         stats.flow.proto = node.pointee.proto
+        stats.flow.tunnelType = node.pointee.tunnelType.rawValue
         stats.flow.tapSide = node.pointee.tapSide.rawValue
         stats.flow.srcDirection = node.pointee.srcDirection.rawValue
         stats.flow.dstDirection = node.pointee.dstDirection.rawValue

@@ -52,7 +52,9 @@ extension FlowMap {
             }
             return nil
         }
-        guard node.pointee.proto == packet.pointee.proto else { return nil }
+        guard node.pointee.proto == packet.pointee.proto,
+            node.pointee.tunnelType == packet.pointee.tunnel.type || ignoresTunnelType
+        else { return nil }
         let direction: PacketDirection
         if node.pointee.portSrc == packet.pointee.portSrc, node.pointee.portDst == packet.pointee.portDst,
             node.pointee.ipSrc == packet.pointee.ipSrc,
@@ -66,8 +68,9 @@ extension FlowMap {
         } else {
             return nil
         }
+        if packet.pointee.tunnel.type != .none, !isSeenFromSameEnds(node, packet, direction) { return nil }
         guard packet.pointee.tapType == CaptureNetworkType.cloud, !settings.ignoresMac,
-            packet.pointee.tapPort >> 60 != 1
+            packet.pointee.tapPort >> 60 != 1, !ignoresMac(packet.pointee.tunnel)
         else {
             return direction
         }
@@ -80,5 +83,25 @@ extension FlowMap {
             return flowSrc == packet.pointee.macSrc ? direction : nil
         }
         return flowSrc == packet.pointee.macSrc && flowDst == packet.pointee.macDst ? direction : nil
+    }
+
+    /// A tunnelled packet belongs to a flow only when it was captured at the same ends.
+    @inline(never)
+    private func isSeenFromSameEnds(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>, _ direction: PacketDirection
+    ) -> Bool {
+        let forward = direction == .clientToServer
+        return packet.pointee.l2End0 == (forward ? node.pointee.src.isL2End : node.pointee.dst.isL2End)
+            && packet.pointee.l2End1 == (forward ? node.pointee.dst.isL2End : node.pointee.src.isL2End)
+    }
+
+    /// Addresses inside these are not those of the ends.
+    @inline(__always)
+    private func ignoresMac(_ tunnel: PacketTunnel) -> Bool {
+        switch tunnel.type {
+        case .none: false
+        case .ipip, .tencentGre: true
+        case .vxlan, .geneve, .vxlanNsh, .erspan, .teb: labeler.agentType.isHyperV && tunnel.tier < 2
+        }
     }
 }

@@ -18,6 +18,12 @@ extension FlowMap {
             } else if flow.pointee.extra != nil {
                 flow.pointee.extra = nil
             }
+            if node.pointee.tunnel >= 0 {
+                let tunnel = tunnels[node.pointee.tunnel].pointee
+                flow.pointee.tunnel = node.pointee.isTunnelSwapped ? tunnel.swapped : tunnel
+            } else if flow.pointee.tunnel.type != 0 {
+                flow.pointee.tunnel = TunnelField()
+            }
             emitL7Stats(node, closing: closing)
         }
         node.pointee.startPeriod()
@@ -154,7 +160,7 @@ extension FlowNode.Peer {
         peer.lastNs = lastNs
         peer.realIP = hasTOA ? IPAddress(v4: toaIP) : ip
         peer.realPort = hasTOA ? toaPort : port
-        peer.natSource = hasTOA ? 6 : 0
+        peer.natSource = hasTOA ? NATSource.toa : 0
         peer.l3EpcID = epc
         peer.tcpFlags = tcpFlags
         peer.totalTCPFlags = totalTCPFlags

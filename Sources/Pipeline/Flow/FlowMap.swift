@@ -51,12 +51,15 @@ package struct FlowMap: ~Copyable {
 
     let settings: Settings
     package var labeler: EndpointLabeler
+    /// Of hyper-v and pods; the agent type never changes.
+    let ignoresTunnelType: Bool
     package internal(set) var counters = Counters()
 
     var nodes = Pool(initial: FlowNode())
     var tcpPerfs = Pool(initial: TCPPerf())
     var sequenceLists = Pool(initial: SequenceList())
     var udpPerfs = Pool(initial: UDPPerf())
+    var tunnels = Pool(initial: TunnelField())
     var icmpPerfs: [Int32: ICMPPerf] = [:]
     var extras: [Int32: FlowExtra] = [:]
     var services: ServiceTable
@@ -80,6 +83,7 @@ package struct FlowMap: ~Copyable {
     package init(settings: Settings, labeler: EndpointLabeler, l7: consuming L7Stage, clockNs: UInt64) {
         self.settings = settings
         self.labeler = labeler
+        ignoresTunnelType = labeler.agentType.isHyperV || labeler.agentType.isPod
         self.l7 = l7
         services = ServiceTable(serverPorts: settings.serverPorts)
         states = TCPStateMachine(timeouts: settings.timeouts)
@@ -225,6 +229,7 @@ package struct FlowMap: ~Copyable {
             (packet.pointee.timeNs >> 30 & 0xffff_ffff) << 32 | UInt64(settings.dispatcherID) << 24
             | UInt64(flowCounter & 0xff_ffff)
         fill(node, from: packet, hash: hash, flowID: id)
+        if packet.pointee.tunnel.type != .none { openTunnel(node, packet.pointee.tunnel) }
         node.pointee.generation = flowCounter
 
         packet.pointee.direction = .clientToServer
@@ -296,11 +301,42 @@ package struct FlowMap: ~Copyable {
     func computeTapSide(_ node: UnsafeMutablePointer<FlowNode>) {
         let directions = TapSideRule.directions(
             src: node.pointee.src.rulePeer, dst: node.pointee.dst.rulePeer, agentType: labeler.agentType,
-            tapType: node.pointee.tapType, tunnelTier: 0, tunnelType: 0, macSrc: node.pointee.macSrc,
+            tapType: node.pointee.tapType, tunnelTier: node.pointee.tunnelTier,
+            tunnelType: node.pointee.tunnelType.rawValue, macSrc: node.pointee.macSrc,
             macDst: node.pointee.macDst)
         node.pointee.srcDirection = directions.src
         node.pointee.dstDirection = directions.dst
         node.pointee.tapSide = TapSideRule.tapSide(directions)
+    }
+
+    // MARK: - Tunnels and real addresses
+
+    private mutating func openTunnel(_ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel) {
+        node.pointee.tunnelType = tunnel.type
+        node.pointee.tunnelTier = tunnel.tier
+        node.pointee.tunnel = tunnels.take()
+        tunnels[node.pointee.tunnel].pointee.type = tunnel.type.rawValue
+        tunnels[node.pointee.tunnel].pointee.tier = tunnel.tier
+        updateTunnel(node, tunnel, .clientToServer)
+    }
+
+    private func updateTunnel(
+        _ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel, _ direction: PacketDirection
+    ) {
+        guard node.pointee.tunnel >= 0 else { return }
+        let known = tunnels[node.pointee.tunnel]
+        if (direction == .clientToServer) != node.pointee.isTunnelSwapped {
+            known.pointee.sent(tunnel)
+        } else {
+            known.pointee.received(tunnel)
+        }
+    }
+
+    /// The source of real addresses in the capture port only rises. Source: agent-flow.md 8.8.
+    private func raiseNATSource(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
+        let mask: UInt64 = 0xf << 36
+        let new = packet.pointee.tapPort & mask
+        if new > node.pointee.tapPort & mask { node.pointee.tapPort = node.pointee.tapPort & ~mask | new }
     }
 
     // MARK: - Known flows
@@ -327,6 +363,8 @@ package struct FlowMap: ~Copyable {
         node.pointee.senders.insert(direction)
         node.pointee.periodSenders.insert(direction)
         if direction == .clientToServer { node.pointee.src.add(packet) } else { node.pointee.dst.add(packet) }
+        if packet.pointee.tunnel.type != .none { updateTunnel(node, packet.pointee.tunnel, direction) }
+        if packet.pointee.toaSrcPort != 0 { raiseNATSource(node, packet) }
 
         switch node.pointee.l4Protocol {
         case .tcp:
@@ -508,6 +546,7 @@ package struct FlowMap: ~Copyable {
         }
         if node.pointee.l4Protocol == .icmp { icmpPerfs[index] = nil }
         if node.pointee.hasExtra { extras[index] = nil }
+        if node.pointee.tunnel >= 0 { tunnels.give(back: node.pointee.tunnel) }
         node.pointee.generation = 0
         nodes.give(back: index)
     }

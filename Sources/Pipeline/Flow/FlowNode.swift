@@ -65,6 +65,7 @@ struct FlowNode: BitwiseCopyable {
     var tapType: UInt16 = 0
     var proto: UInt8 = 0
     var l4Protocol = L4Protocol.unknown
+    var tunnelType = TunnelType.none
     /// Second of the slot in which the node waits.
     var timestampKey: UInt32 = 0
     /// Counts reuses of this slot, so that old entries of time slots are recognised.
@@ -113,6 +114,11 @@ struct FlowNode: BitwiseCopyable {
     var l7FailedCount: UInt32 = 0
     var initIPID: UInt16 = 0
     var reportedL4Protocol: UInt8 = 0
+    var tunnelTier: UInt8 = 0
+    /// What was sent stands for received in the tunnel's record, after a reversal.
+    var isTunnelSwapped = false
+    /// Slot in the pool of tunnels, -1 = none.
+    var tunnel: Int32 = -1
 
     @inline(__always)
     mutating func startPeriod() {
@@ -135,5 +141,6 @@ struct FlowNode: BitwiseCopyable {
         tapSide = .rest
         directionScore = 0
         isReversed = !isReversed && !isFirstPacket
+        isTunnelSwapped.toggle()
     }
 }

@@ -252,3 +252,16 @@ package struct Decapsulator: Sendable {
         }
     }
 }
+
+extension TunnelType {
+    /// A name of `tunnel_trim_protocols`, in any case.
+    init?(trimName name: String) {
+        switch asciiUpperCased(name) {
+        case "VXLAN": self = .vxlan
+        case "ERSPAN": self = .erspan
+        case "TEB": self = .teb
+        case "VXLAN-NSH": self = .vxlanNsh
+        default: return nil
+        }
+    }
+}

@@ -1,6 +1,6 @@
 package import Model
 
-/// What the packet path knows of one packet. Plain values; offsets count from the start of the (inner) frame.
+/// What the packet path knows of one packet. Plain values; offsets count from the start of the captured frame.
 /// Source: agent-flow.md 7.
 @frozen
 package struct MetaPacket: BitwiseCopyable, Sendable {
@@ -51,6 +51,8 @@ package struct MetaPacket: BitwiseCopyable, Sendable {
     package var isNDPReply = false
     package var toaSrcPort: UInt16 = 0
     package var toaSrcIP: UInt32 = 0
+    /// What was around the packet; all other fields are of the inner frame.
+    package var tunnel = PacketTunnel()
 
     @inlinable package init() {}
 

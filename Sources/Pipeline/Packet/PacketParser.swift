@@ -41,6 +41,30 @@ package enum PacketParser {
         }
     }
 
+    /// The frame inside a tunnel.
+    /// - Parameter originalLength: of the captured frame; 0 offline.
+    @inline(never)
+    static func parse(
+        _ frame: RawSpan, inner: Decapsulator.Inner, originalLength: Int, into packet: inout MetaPacket
+    ) -> Bool {
+        guard inner.start <= frame.byteCount else { return false }
+        let content = frame.extracting(inner.start..<frame.byteCount)
+        let length = max(0, originalLength - inner.start)
+        if inner.hasOwnLink {
+            guard parseEthernet(content, originalLength: length, into: &packet) else { return false }
+        } else {
+            // The link header of the outer frame, without its type.
+            packet.macDst = frame.be64(at: inner.link) >> 16
+            packet.macSrc = UInt64(frame.be16(at: inner.link + 6)) << 32 | UInt64(frame.be32(at: inner.link + 8))
+            if inner.linkBytes > 14 { packet.vlan = frame.be16(at: inner.link + inner.linkBytes - 4) & 0xfff }
+            packet.ethType = inner.ethType
+            parseNetwork(
+                content, l3: inner.linkBytes, linkBytes: inner.linkBytes, originalLength: length, into: &packet)
+        }
+        if packet.payloadCaptured > 0 { packet.payloadOffset += Int32(truncatingIfNeeded: inner.start) }
+        return true
+    }
+
     @inline(__always)
     private static func parseEthernet(_ frame: RawSpan, originalLength: Int, into packet: inout MetaPacket) -> Bool {
         let length = frame.byteCount

@@ -37,7 +37,11 @@ struct PacketRow: TableRow {
         encoder.uint(UInt64(packet.ack))
         encoder.uint(UInt64(packet.window))
         encoder.uint(UInt64(packet.payloadLen))
-        encoder.uint(0)
+        encoder.uint(UInt64(packet.tunnel.type.rawValue))
+        encoder.uint(UInt64(packet.tunnel.tier))
+        encoder.uint(UInt64(packet.tunnel.id))
+        encoder.ip4(packet.tunnel.ipSrc)
+        encoder.ip4(packet.tunnel.ipDst)
     }
 
     private static func flagNames(_ packet: MetaPacket) -> String {
