@@ -18,15 +18,13 @@ package struct FlowAggrCounters: Sendable, Equatable {
 
 /// Merges the second records of each flow into one log a minute, counted from the flow's own start second.
 ///
-/// Logs come out in batches: of a flow that ended at once, of the others when the window passes their minute. The
-/// order is that of the input and of first appearance within a slot. Source: agent-flow.md 16.
+/// Logs go to the outlet: of a flow that ended at once, of the others when the window passes their minute. The order
+/// is that of the input and of first appearance within a slot. Source: agent-flow.md 16.
 package struct FlowAggr: ~Copyable {
     private struct SlotList {
         var head: Int32 = -1
         var tail: Int32 = -1
     }
-
-    package static let batchSize = 1024
 
     private let settings: FlowLogSettings
     private let keepsAllNetworks: Bool
@@ -44,11 +42,14 @@ package struct FlowAggr: ~Copyable {
     private var droppedTaken: UInt64 = 0
     private var counters = FlowAggrCounters()
 
-    private var batch: [TaggedFlow] = []
-    private var ready: [[TaggedFlow]] = []
+    private let outlet: LogOutlet
+    /// A log that was never stored, on its way out.
+    private let passing: UnsafeMutablePointer<TaggedFlow>
 
-    package init(settings: FlowLogSettings, delays: MetricsDelays) {
+    init(settings: FlowLogSettings, delays: MetricsDelays, outlet: LogOutlet) {
         self.settings = settings
+        self.outlet = outlet
+        passing = .allocate(capacity: 1)
         keepsAllNetworks = settings.captureNetworkTypes.contains(0)
         slotCount = Int(delays.flowAggrSlots)
         slots = Array(repeating: SlotList(), count: slotCount)
@@ -64,26 +65,10 @@ package struct FlowAggr: ~Copyable {
                 node.deinitialize(count: 1)
             }
         }
+        passing.deallocate()
     }
 
-    package var hasReady: Bool { !ready.isEmpty }
-
-    /// Full batches of logs, in order. - Parameter partial: the batch being filled too.
-    package mutating func takeReady(partial: Bool) -> [[TaggedFlow]] {
-        if partial, !batch.isEmpty {
-            ready.append(batch)
-            batch = []
-        }
-        defer { ready = [] }
-        return ready
-    }
-
-    /// One record of the flow table; records of other signals than packets are not for logs.
-    package mutating func handle(_ flow: borrowing TaggedFlow) {
-        withUnsafePointer(to: flow) { add($0, hash: FlowAggr.hash($0)) }
-    }
-
-    /// A batch of any size, in groups whose nodes are asked for ahead.
+    /// Records of the flow table, any number, in groups whose nodes are asked for ahead.
     package mutating func handle(_ flows: UnsafeBufferPointer<TaggedFlow>) {
         guard let base = flows.baseAddress else { return }
         for first in stride(from: 0, to: flows.count, by: FlowMetering.groupSize) {
@@ -111,9 +96,7 @@ package struct FlowAggr: ~Copyable {
             for _ in 0..<slotCount { flushFrontSlot() }
         }
         flushHealthChecks(before: .max)
-        guard var rest = throttle else { return }
-        emit(rest.take())
-        throttle = rest
+        emptyThrottle()
     }
 
     package mutating func takeCounters() -> FlowAggrCounters {
@@ -142,16 +125,14 @@ package struct FlowAggr: ~Copyable {
     @inline(__always)
     private static func hash(_ flowID: UInt64) -> UInt64 { MetricsHash.word(flowID) }
 
-    /// Both peers and the facts behind them, which every merge touches.
+    /// All of a node: a merge touches it from end to end.
     @inline(__always)
     private func prefetchNode(_ node: UnsafeRawPointer) {
-        dft_prefetch(node)
-        dft_prefetch(node + 64)
-        dft_prefetch(node + 128)
-        dft_prefetch(node + 192)
-        dft_prefetch(node + 256)
-        dft_prefetch(node + 320)
-        dft_prefetch(node + 576)
+        var offset = 0
+        while offset < MemoryLayout<MinuteFlow>.size {
+            dft_prefetch(node + offset)
+            offset &+= 64
+        }
     }
 
     @inline(__always)
@@ -185,14 +166,14 @@ package struct FlowAggr: ~Copyable {
         if let found {
             merge(flow, into: Int32(truncatingIfNeeded: found), hash: hash)
         } else if flow.pointee.closeType != Raw.forcedReport {
-            var copy = flow.pointee
-            sendOrAggregate(&copy, flowTime: flowTime, wasStored: false)
+            passing.initialize(to: flow.pointee)
+            sendOrAggregate(passing, flowTime: flowTime, wasStored: false)
         } else if pool.count < settings.maxEntries {
             store(flow, hash: hash, flowTime: flowTime)
         } else {
             counters.sentUnmerged &+= 1
-            var copy = flow.pointee
-            send(&copy, flowTime: flowTime)
+            passing.initialize(to: flow.pointee)
+            send(passing, flowTime: flowTime)
         }
     }
 
@@ -206,17 +187,15 @@ package struct FlowAggr: ~Copyable {
         let flowTime = node.pointee.flowTime
         unlink(number, flowTime)
         removePosition(number, hash: hash)
-        sendOrAggregate(&stored.pointee, flowTime: flowTime, wasStored: true)
-        release(number)
+        sendOrAggregate(stored, flowTime: flowTime, wasStored: true)
+        pool.release(number)
     }
 
     private mutating func store(_ flow: UnsafePointer<TaggedFlow>, hash: UInt64, flowTime: UInt32) {
         let number = pool.take()
         let slot = ringPosition(flowTime)
         let tail = slots[slot].tail
-        pool[number].initialize(
-            to: MinuteFlow(
-                flowID: flow.pointee.flowID, flowTime: flowTime, previous: tail, next: -1, flow: flow.pointee))
+        MinuteFlow.initialize(pool[number], flow, flowTime: flowTime, previous: tail)
         if tail >= 0 { pool[tail].pointee.next = number } else { slots[slot].head = number }
         slots[slot].tail = number
         positions.insert(hash, position: Int(number))
@@ -236,11 +215,6 @@ package struct FlowAggr: ~Copyable {
 
     private mutating func removePosition(_ number: Int32, hash: UInt64) {
         positions.remove(hash, position: Int(number))
-    }
-
-    private mutating func release(_ number: Int32) {
-        pool[number].deinitialize(count: 1)
-        pool.release(number)
     }
 
     @inline(__always)
@@ -264,8 +238,8 @@ package struct FlowAggr: ~Copyable {
             let node = pool[number]
             let next = node.pointee.next
             removePosition(number, hash: FlowAggr.hash(node.pointee.flowID))
-            send(&node.pointee.flow, flowTime: flowTime)
-            release(number)
+            send(node.pointer(to: \.flow).unsafelyUnwrapped, flowTime: flowTime)
+            pool.release(number)
             number = next
         }
         slots[slotHead] = SlotList()
@@ -273,55 +247,53 @@ package struct FlowAggr: ~Copyable {
         slotStart += 1
     }
 
-    /// Health checks are put together, everything else is sent. Source: agent-flow.md 16.2.
-    private mutating func sendOrAggregate(_ flow: inout TaggedFlow, flowTime: UInt32, wasStored: Bool) {
-        guard settings.aggregatesHealthChecks, flow.closeType == Raw.finClientRst,
+    /// Health checks are put together, everything else is sent; the flow is moved out. Source: agent-flow.md 16.2.
+    private mutating func sendOrAggregate(
+        _ flow: UnsafeMutablePointer<TaggedFlow>, flowTime: UInt32, wasStored: Bool
+    ) {
+        guard settings.aggregatesHealthChecks, flow.pointee.closeType == Raw.finClientRst,
             healthChecks.count < settings.maxEntries
         else {
-            return send(&flow, flowTime: flowTime)
+            return send(flow, flowTime: flowTime)
         }
-        if healthChecks.add(flow, flowTime: flowTime, merging: wasStored) { counters.heartbeatAggregated &+= 1 }
+        if healthChecks.add(flow.move(), flowTime: flowTime, merging: wasStored) {
+            counters.heartbeatAggregated &+= 1
+        }
     }
 
     private mutating func flushHealthChecks(before flowTime: UInt32) {
         guard healthChecks.count > 0, healthChecks.earliest < flowTime else { return }
         for (flow, time) in healthChecks.take(before: flowTime) {
-            var flow = flow
-            send(&flow, flowTime: time)
+            passing.initialize(to: flow)
+            send(passing, flowTime: time)
         }
     }
 
-    /// Source: agent-flow.md 16.3.
-    private mutating func send(_ flow: inout TaggedFlow, flowTime: UInt32) {
-        flow.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
-        if !flow.isNewFlow { flow.startTimeNs = flow.flowStatTimeNs }
-        if flow.closeType == Raw.forcedReport {
-            flow.endTimeNs = (flow.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
+    /// Moves the flow out. Source: agent-flow.md 16.3.
+    private mutating func send(_ flow: UnsafeMutablePointer<TaggedFlow>, flowTime: UInt32) {
+        flow.pointee.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
+        if !flow.pointee.isNewFlow { flow.pointee.startTimeNs = flow.pointee.flowStatTimeNs }
+        if flow.pointee.closeType == Raw.forcedReport {
+            flow.pointee.endTimeNs = (flow.pointee.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
         }
         counters.out &+= 1
         if throttle != nil {
-            throttle?.add(flow)
+            throttle?.add(flow.move())
         } else {
-            append(flow)
+            outlet.add(moving: flow)
         }
     }
 
     private mutating func flushThrottle() {
         guard throttle != nil, throttle?.advance(to: nowSeconds) == true else { return }
-        if let taken = throttle?.take() { emit(taken) }
+        emptyThrottle()
     }
 
-    private mutating func emit(_ flows: [TaggedFlow]) {
-        for flow in flows { append(flow) }
-    }
-
-    @inline(__always)
-    private mutating func append(_ flow: TaggedFlow) {
-        if batch.capacity < Self.batchSize { batch.reserveCapacity(Self.batchSize) }
-        batch.append(flow)
-        if batch.count == Self.batchSize {
-            ready.append(batch)
-            batch = []
+    private mutating func emptyThrottle() {
+        guard let taken = throttle?.take() else { return }
+        for flow in taken {
+            passing.initialize(to: flow)
+            outlet.add(moving: passing)
         }
     }
 }

@@ -10,6 +10,18 @@ struct MinuteFlow {
     var previous: Int32
     var next: Int32
     var flow: TaggedFlow
+
+    /// Writes a new node, last of its slot, without a copy in between.
+    @inline(__always)
+    static func initialize(
+        _ node: UnsafeMutablePointer<MinuteFlow>, _ flow: UnsafePointer<TaggedFlow>, flowTime: UInt32, previous: Int32
+    ) {
+        node.pointer(to: \.flowID).unsafelyUnwrapped.initialize(to: flow.pointee.flowID)
+        node.pointer(to: \.flowTime).unsafelyUnwrapped.initialize(to: flowTime)
+        node.pointer(to: \.previous).unsafelyUnwrapped.initialize(to: previous)
+        node.pointer(to: \.next).unsafelyUnwrapped.initialize(to: -1)
+        node.pointer(to: \.flow).unsafelyUnwrapped.initialize(from: flow, count: 1)
+    }
 }
 
 /// Nodes at fixed addresses; freed ones are used again first, while they are still in the cache.

@@ -16,7 +16,8 @@ package final class MetricsStage {
     private var secondAppCollector: L7Collector
     private var minuteAppCollector: L7Collector
     private var aggregator: FlowAggr
-    private let outlet: DocumentOutlet
+    private let documentOutlet: DocumentOutlet
+    private let logOutlet: LogOutlet
     /// Of the latest tick.
     private var tickSeconds: UInt32 = 0
 
@@ -36,8 +37,9 @@ package final class MetricsStage {
             slotSeconds: 1, delay: delays.secondCollector, settings: settings.metrics, identity: settings.identity)
         minuteAppCollector = L7Collector(
             slotSeconds: 60, delay: delays.minuteCollector, settings: settings.metrics, identity: settings.identity)
-        aggregator = FlowAggr(settings: settings.flowLog, delays: delays)
-        outlet = DocumentOutlet { [sink] in sink.send(documents: $0) }
+        documentOutlet = DocumentOutlet { [sink] in sink.send(documents: $0) }
+        logOutlet = LogOutlet { [sink] in sink.send(flowLogs: $0) }
+        aggregator = FlowAggr(settings: settings.flowLog, delays: delays, outlet: logOutlet)
     }
 
     /// A batch of second records; a sink that wants them sees them first.
@@ -57,7 +59,7 @@ package final class MetricsStage {
             if makesDocuments { metering.handle(group, second: &secondCollector, minute: &minuteCollector) }
             aggregator.handle(group)
         }
-        deliver(partialLogs: false)
+        deliver()
     }
 
     package func handle(l7Stats: [L7Stats]) {
@@ -66,7 +68,7 @@ package final class MetricsStage {
             if settings.metrics.secondMetrics { secondApp.handle(stats, into: &secondAppCollector) }
             minuteApp.handle(stats, into: &minuteAppCollector)
         }
-        deliver(partialLogs: false)
+        deliver()
     }
 
     /// Packet time in a replay, the clock otherwise; does something once a second. Hands on what is complete.
@@ -84,7 +86,8 @@ package final class MetricsStage {
             minuteAppCollector.tick(seconds: seconds)
         }
         aggregator.tick(seconds: seconds)
-        deliver(partialLogs: true)
+        deliver()
+        logOutlet.flush()
     }
 
     /// Flushes every window to the sink, in order of the stages. The stage may be used again only for later times.
@@ -99,7 +102,8 @@ package final class MetricsStage {
             minuteAppCollector.flushAll()
         }
         aggregator.flushAll()
-        deliver(partialLogs: true)
+        deliver()
+        logOutlet.flush()
         sink.flush()
     }
 
@@ -125,13 +129,10 @@ package final class MetricsStage {
         return readings
     }
 
-    private func deliver(partialLogs: Bool) {
-        secondCollector.deliver(to: outlet)
-        secondAppCollector.deliver(to: outlet)
-        minuteCollector.deliver(to: outlet)
-        minuteAppCollector.deliver(to: outlet)
-        if aggregator.hasReady || partialLogs {
-            for batch in aggregator.takeReady(partial: partialLogs) { sink.send(flowLogs: batch) }
-        }
+    private func deliver() {
+        secondCollector.deliver(to: documentOutlet)
+        secondAppCollector.deliver(to: documentOutlet)
+        minuteCollector.deliver(to: documentOutlet)
+        minuteAppCollector.deliver(to: documentOutlet)
     }
 }

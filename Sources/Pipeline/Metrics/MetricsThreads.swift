@@ -251,17 +251,17 @@ package final class MetricsThreads: Sendable {
     }
 
     private func runAggregator() {
-        var aggregator = FlowAggr(settings: settings.flowLog, delays: settings.delays)
+        let outlet = LogOutlet { [self] in sink.send(flowLogs: $0) }
+        var aggregator = FlowAggr(settings: settings.flowLog, delays: settings.delays, outlet: outlet)
         drain(aggregated) { batch in
             batch.withUnsafeBufferPointer { aggregator.handle($0) }
-            for logs in aggregator.takeReady(partial: false) { sink.send(flowLogs: logs) }
         } idle: { seconds in
             aggregator.tick(seconds: seconds)
-            for logs in aggregator.takeReady(partial: true) { sink.send(flowLogs: logs) }
+            outlet.flush()
             aggregatorBoard.publish(aggregator.takeCounters())
         }
         aggregator.flushAll()
-        for logs in aggregator.takeReady(partial: true) { sink.send(flowLogs: logs) }
+        outlet.flush()
         aggregatorBoard.publish(aggregator.takeCounters())
     }
 

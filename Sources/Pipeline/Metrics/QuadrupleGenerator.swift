@@ -133,7 +133,7 @@ package struct QuadrupleGenerator: ~Copyable {
         guard flow.pointee.hasPerfStats, settings.apmMetrics else { return }
         guard flow.pointee.perf.l7Protocol != 0 || signal == Raw.otel else { return }
         let l7 = flow.pointer(to: \.perf.l7).unsafelyUnwrapped
-        guard !l7.pointee.isEmpty else { return }
+        guard l7.pointee.hasCounts else { return }
         slot.pointee.l7.part(&entry.pointee.l7, L7Part()).pointee.stats.merge(l7.pointee)
     }
 

@@ -97,12 +97,22 @@ extension TaggedFlow {
         let ownNat = own.pointee.key.tapPort & natMask
         let nat = max(ownNat, newer.pointee.key.tapPort & natMask)
         if nat != ownNat { own.pointee.key.tapPort = own.pointee.key.tapPort & ~natMask | nat }
-        if let extra = newer.pointee.extra { own.pointee.extra = merged(own.pointee.extra, extra) }
+        if extraBits(own) != extraBits(newer), let extra = newer.pointee.extra {
+            own.pointee.extra = merged(own.pointee.extra, extra)
+        }
+    }
+
+    /// Which object a flow's extra is, without counting a reference.
+    @inline(__always)
+    private static func extraBits(_ flow: UnsafePointer<TaggedFlow>) -> UInt {
+        UnsafeRawPointer(flow.pointer(to: \.extra).unsafelyUnwrapped).load(as: UInt.self)
     }
 
     /// Union of policies in order, the newest domain that is not empty.
     private static func merged(_ own: FlowExtra?, _ newer: FlowExtra) -> FlowExtra {
-        guard let own, own !== newer else { return newer }
+        guard let own else { return newer }
+        let isPlain = own.aclGids.isEmpty && own.aggregatedFlowIDs.isEmpty && newer.aclGids.isEmpty
+        if isPlain, !newer.requestDomain.isEmpty { return newer }
         var gids = own.aclGids
         for gid in newer.aclGids where !gids.contains(gid) { gids.append(gid) }
         return FlowExtra(
@@ -119,7 +129,7 @@ extension TaggedFlow {
         if tcp.pointee.hasMeasurements || tcp.pointee.hasFlagCounts {
             mergeTCP(into: own.pointer(to: \.perf.tcp).unsafelyUnwrapped, tcp)
         }
-        if !newer.pointee.perf.l7.isEmpty { own.pointee.perf.l7.merge(newer.pointee.perf.l7) }
+        if newer.pointee.perf.l7.hasCounts { own.pointee.perf.l7.merge(newer.pointee.perf.l7) }
     }
 
     private static func mergeTCP(into own: UnsafeMutablePointer<TCPPerfStats>, _ newer: UnsafePointer<TCPPerfStats>) {
@@ -154,4 +164,13 @@ extension TaggedFlow {
 extension TCPPerfStats {
     @inline(__always)
     var hasFlagCounts: Bool { synCount | synAckCount | finCount | totalRetrans != 0 }
+}
+
+extension L7PerfStats {
+    /// Whether anything was counted.
+    @inline(__always)
+    var hasCounts: Bool {
+        let errors = errClientCount | errServerCount | errTimeout
+        return requestCount | responseCount | errors | rrtCount | rrtMax | tlsRtt != 0 || rrtSum != 0
+    }
 }
