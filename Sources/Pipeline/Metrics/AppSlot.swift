@@ -22,15 +22,17 @@ struct AppSlot: ~Copyable {
     @inline(__always)
     func prefetchTable(_ hash: UInt64) { dft_prefetch(positions.home(of: hash)) }
 
+    /// Position of the entry, unverified; -1 = none.
     @inline(__always)
-    func prefetchEntry(_ hash: UInt64) {
+    func prefetchEntry(_ hash: UInt64) -> Int {
         let position = positions.likelyPosition(hash)
         if position >= 0 { dft_prefetch(entries[position]) }
+        return position
     }
 
+    /// - Parameter position: of an entry, as `prefetchEntry` gave it.
     @inline(__always)
-    func prefetchFlow(_ hash: UInt64) {
-        let position = positions.likelyPosition(hash)
+    func prefetchFlow(_ position: Int) {
         guard position >= 0 else { return }
         let flow = UnsafeRawPointer(flows[Int(max(entries[position].pointee.flowPosition, 0))])
         dft_prefetch(flow)

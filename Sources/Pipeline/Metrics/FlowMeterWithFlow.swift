@@ -40,17 +40,37 @@ package struct FlowMeterWithFlow: BitwiseCopyable, Sendable {
 
     static var none: UInt32 { .max }
 
-    /// Writes every field of a new entry.
+    /// Writes every field of a new entry in place: plain bytes, which need no initialisation before.
     @inline(__always)
     static func initialize(
         _ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ flow: UnsafePointer<TaggedFlow>, hash: UInt64
     ) {
-        entry.initialize(
-            to: FlowMeterWithFlow(
-                flow: MiniFlow(flow), directionScore: 0, hasConnections: false, isActiveSrc: false, isActiveDst: false,
-                hash: hash, byteTx: 0, byteRx: 0, l3ByteTx: 0, l3ByteRx: 0, l4ByteTx: 0, l4ByteRx: 0, packetTx: 0,
-                packetRx: 0, newFlow: 0, closedFlow: 0, syn: 0, synAck: 0, load: 0, flowCount: 0, timeSeconds: 0,
-                connectionSum: 0, connectionLiving: 0, performance: none, anomaly: none, l7: none))
+        entry.pointee.flow.take(flow)
+        entry.pointee.directionScore = 0
+        entry.pointee.hasConnections = false
+        entry.pointee.isActiveSrc = false
+        entry.pointee.isActiveDst = false
+        entry.pointee.hash = hash
+        entry.pointee.byteTx = 0
+        entry.pointee.byteRx = 0
+        entry.pointee.l3ByteTx = 0
+        entry.pointee.l3ByteRx = 0
+        entry.pointee.l4ByteTx = 0
+        entry.pointee.l4ByteRx = 0
+        entry.pointee.packetTx = 0
+        entry.pointee.packetRx = 0
+        entry.pointee.newFlow = 0
+        entry.pointee.closedFlow = 0
+        entry.pointee.syn = 0
+        entry.pointee.synAck = 0
+        entry.pointee.load = 0
+        entry.pointee.flowCount = 0
+        entry.pointee.timeSeconds = 0
+        entry.pointee.connectionSum = 0
+        entry.pointee.connectionLiving = 0
+        entry.pointee.performance = none
+        entry.pointee.anomaly = none
+        entry.pointee.l7 = none
     }
 
     @inline(__always)

@@ -11,6 +11,9 @@ struct FlowMetering: ~Copyable {
         var hash: UInt64
         var second: UnsafeMutablePointer<QuadrupleSlot>
         var minute: UnsafeMutablePointer<QuadrupleSlot>
+        /// Of the entries, as the tables had them before the group; -1 = none.
+        var secondPosition = -1
+        var minutePosition = -1
     }
 
     static var groupSize: Int { 16 }
@@ -56,12 +59,13 @@ struct FlowMetering: ~Copyable {
             dft_prefetch(minuteSlot.pointee.positions.home(of: hash))
         }
         for index in 0..<count {
-            if hasSecond { prefetchEntry(prepared[index].second, prepared[index].hash) }
-            prefetchEntry(prepared[index].minute, prepared[index].hash)
+            let record = prepared + index
+            if hasSecond { record.pointee.secondPosition = prefetchEntry(record.pointee.second, record.pointee.hash) }
+            record.pointee.minutePosition = prefetchEntry(record.pointee.minute, record.pointee.hash)
         }
         for index in 0..<count {
-            if hasSecond { prefetchPart(prepared[index].second, prepared[index].hash) }
-            prefetchPart(prepared[index].minute, prepared[index].hash)
+            prefetchPart(prepared[index].second, prepared[index].secondPosition)
+            prefetchPart(prepared[index].minute, prepared[index].minutePosition)
         }
         if hasSecond {
             for index in 0..<count {
@@ -93,19 +97,19 @@ struct FlowMetering: ~Copyable {
 
     /// Facts and traffic counters: every merge touches all of them.
     @inline(__always)
-    private func prefetchEntry(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) {
+    private func prefetchEntry(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) -> Int {
         let position = slot.pointee.positions.likelyPosition(hash)
-        guard position >= 0 else { return }
+        guard position >= 0 else { return -1 }
         let entry = UnsafeRawPointer(slot.pointee.entries[position])
         dft_prefetch(entry)
         dft_prefetch(entry + 64)
         dft_prefetch(entry + 128)
         dft_prefetch(entry + 192)
+        return position
     }
 
     @inline(__always)
-    private func prefetchPart(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) {
-        let position = slot.pointee.positions.likelyPosition(hash)
+    private func prefetchPart(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ position: Int) {
         guard position >= 0 else { return }
         let number = slot.pointee.entries[position].pointee.performance
         guard number != FlowMeterWithFlow.none else { return }

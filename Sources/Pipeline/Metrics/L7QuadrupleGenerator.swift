@@ -17,6 +17,8 @@ package struct L7QuadrupleGenerator: ~Copyable {
         var slot: UnsafeMutablePointer<AppSlot>
         var flowHash: UInt64
         var hash: UInt64
+        /// Of the entry, as the table had it before the group; -1 = none.
+        var position = -1
     }
 
     static var groupSize: Int { 16 }
@@ -60,8 +62,10 @@ package struct L7QuadrupleGenerator: ~Copyable {
             let group = base + first
             let count = min(Self.groupSize, batch.count - first)
             for index in 0..<count { prepare(group + index, prepared + index) }
-            for index in 0..<count { prepared[index].slot.pointee.prefetchEntry(prepared[index].hash) }
-            for index in 0..<count { prepared[index].slot.pointee.prefetchFlow(prepared[index].hash) }
+            for index in 0..<count {
+                prepared[index].position = prepared[index].slot.pointee.prefetchEntry(prepared[index].hash)
+            }
+            for index in 0..<count { prepared[index].slot.pointee.prefetchFlow(prepared[index].position) }
             for index in 0..<count {
                 add(group + index, flowHash: prepared[index].flowHash, hash: prepared[index].hash, into: &sink)
             }

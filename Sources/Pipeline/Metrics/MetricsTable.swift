@@ -42,11 +42,18 @@ struct PositionTable: ~Copyable {
         }
     }
 
-    /// The position that the first slot of this hash with a fitting tag holds, unverified; -1 = none. For prefetches.
+    /// The position that one of the first slots of this hash with a fitting tag holds, unverified; -1 = none. For
+    /// prefetches.
     @inline(__always)
     func likelyPosition(_ hash: UInt64) -> Int {
-        let slot = slots[homeIndex(hash)]
-        return slot >> 32 == hash >> 32 ? Int(truncatingIfNeeded: slot & 0xffff_ffff) &- 1 : -1
+        var index = homeIndex(hash)
+        for _ in 0..<4 {
+            let slot = slots[index]
+            if slot >> 32 == hash >> 32 { return Int(truncatingIfNeeded: slot & 0xffff_ffff) &- 1 }
+            if slot == 0 { return -1 }
+            index = (index &+ 1) & mask
+        }
+        return -1
     }
 
     /// Adds a position that `find` did not find.

@@ -50,6 +50,13 @@ package struct MiniFlow: Sendable, BitwiseCopyable, Equatable {
     @inlinable package var isIPv6: Bool { ethType == EtherType.ipv6 }
 
     @inlinable package init(_ flow: UnsafePointer<TaggedFlow>) {
+        self.init()
+        take(flow)
+    }
+
+    /// Every field of a flow, written in place.
+    @inlinable @inline(__always)
+    package mutating func take(_ flow: UnsafePointer<TaggedFlow>) {
         tapPort = flow.pointee.key.tapPort
         macSrc = flow.pointee.key.macSrc
         macDst = flow.pointee.key.macDst
@@ -64,6 +71,7 @@ package struct MiniFlow: Sendable, BitwiseCopyable, Equatable {
         epcDst = flow.pointee.dst.l3EpcID
         gpidSrc = flow.pointee.src.gpid
         gpidDst = flow.pointee.dst.gpid
+        podID = 0
         agentID = flow.pointee.key.agentID
         tapType = flow.pointee.key.tapType
         portSrc = flow.pointee.key.portSrc
