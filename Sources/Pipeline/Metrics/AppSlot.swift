@@ -19,22 +19,39 @@ struct AppSlot: ~Copyable {
     /// By entry; empty once the entry was sent.
     private(set) var endpoints: [String] = []
 
+    /// Asks for the table that will be read: that of flows for what only ends its flow.
     @inline(__always)
-    func prefetchTable(_ hash: UInt64) { dft_prefetch(positions.home(of: hash)) }
+    func prefetchTable(_ hash: UInt64, flowHash: UInt64, isCounted: Bool) {
+        dft_prefetch(isCounted ? positions.home(of: hash) : flowPositions.home(of: flowHash))
+    }
 
-    /// Position of the entry, unverified; -1 = none.
+    /// Position of the entry, unverified, of the flow for what only ends its flow; -1 = none.
     @inline(__always)
-    func prefetchEntry(_ hash: UInt64) -> Int {
+    func prefetchEntry(_ hash: UInt64, flowHash: UInt64, isCounted: Bool) -> Int {
+        guard isCounted else {
+            let flow = flowPositions.likelyPosition(flowHash)
+            if flow >= 0 { prefetchFacts(flow) }
+            return flow
+        }
         let position = positions.likelyPosition(hash)
-        if position >= 0 { dft_prefetch(entries[position]) }
+        dft_prefetch(position >= 0 ? UnsafeRawPointer(entries[position]) : flowPositions.home(of: flowHash))
         return position
     }
 
-    /// - Parameter position: of an entry, as `prefetchEntry` gave it.
+    /// - Parameter position: as `prefetchEntry` gave it.
     @inline(__always)
-    func prefetchFlow(_ position: Int) {
+    func prefetchFlow(_ position: Int, isCounted: Bool) {
         guard position >= 0 else { return }
-        let flow = UnsafeRawPointer(flows[Int(max(entries[position].pointee.flowPosition, 0))])
+        if isCounted {
+            prefetchFacts(Int(max(entries[position].pointee.flowPosition, 0)))
+        } else {
+            dft_prefetch(entries[Int(max(flows[position].pointee.firstEntry, 0))])
+        }
+    }
+
+    @inline(__always)
+    private func prefetchFacts(_ position: Int) {
+        let flow = UnsafeRawPointer(flows[position])
         dft_prefetch(flow)
         dft_prefetch(flow + 64)
         dft_prefetch(flow + 128)

@@ -17,8 +17,10 @@ package struct L7QuadrupleGenerator: ~Copyable {
         var slot: UnsafeMutablePointer<AppSlot>
         var flowHash: UInt64
         var hash: UInt64
-        /// Of the entry, as the table had it before the group; -1 = none.
+        /// As the tables had it before the group; -1 = none.
         var position = -1
+        /// Makes documents; else it can only end its flow.
+        var isCounted: Bool
     }
 
     static var groupSize: Int { 16 }
@@ -63,12 +65,15 @@ package struct L7QuadrupleGenerator: ~Copyable {
             let count = min(Self.groupSize, batch.count - first)
             for index in 0..<count { prepare(group + index, prepared + index) }
             for index in 0..<count {
-                prepared[index].position = prepared[index].slot.pointee.prefetchEntry(prepared[index].hash)
+                let next = prepared + index
+                next.pointee.position = next.pointee.slot.pointee.prefetchEntry(
+                    next.pointee.hash, flowHash: next.pointee.flowHash, isCounted: next.pointee.isCounted)
             }
-            for index in 0..<count { prepared[index].slot.pointee.prefetchFlow(prepared[index].position) }
             for index in 0..<count {
-                add(group + index, flowHash: prepared[index].flowHash, hash: prepared[index].hash, into: &sink)
+                let next = prepared + index
+                next.pointee.slot.pointee.prefetchFlow(next.pointee.position, isCounted: next.pointee.isCounted)
             }
+            for index in 0..<count { add(group + index, prepared[index], into: &sink) }
         }
     }
 
@@ -100,8 +105,9 @@ package struct L7QuadrupleGenerator: ~Copyable {
         let hash = AppEntry.hash(
             flowHash: flowHash, endpointHash: stats.pointee.endpointHash, l7Protocol: stats.pointee.l7Protocol,
             bizType: stats.pointee.bizType, isReversed: stats.pointee.isReversed, timeSpanSlots: timeSpanSlots(stats))
-        prepared.initialize(to: Prepared(slot: slot, flowHash: flowHash, hash: hash))
-        slot.pointee.prefetchTable(hash)
+        let isCounted = makesDocuments(stats)
+        prepared.initialize(to: Prepared(slot: slot, flowHash: flowHash, hash: hash, isCounted: isCounted))
+        slot.pointee.prefetchTable(hash, flowHash: flowHash, isCounted: isCounted)
     }
 
     @inline(__always)
@@ -113,23 +119,24 @@ package struct L7QuadrupleGenerator: ~Copyable {
 
     @inline(__always)
     private mutating func add<Sink: AppMeterSink & ~Copyable>(
-        _ stats: UnsafePointer<L7Stats>, flowHash: UInt64, hash: UInt64, into sink: inout Sink
+        _ stats: UnsafePointer<L7Stats>, _ prepared: Prepared, into sink: inout Sink
     ) {
         window.begin(at: stats.pointee.timeSeconds)
         guard move(to: stats.pointee.timeSeconds, into: &sink) else { return }
         let slot = slots + window.ringPosition(window.slot(of: stats.pointee.timeSeconds))
-        guard let flow = insert(stats, flowHash, hash, slot) else { return }
+        guard let flow = insert(stats, prepared, slot) else { return }
         let closeType = stats.pointee.flow.closeType
         guard closeType != 0, closeType != Raw.forcedReport else { return }
-        slot.pointee.sendFlow(flow, hash: flowHash, into: &sink)
+        slot.pointee.sendFlow(flow, hash: prepared.flowHash, into: &sink)
     }
 
     /// Adds counters to their entry. Returns their flow; nil when the slot has none and none may be added.
     @inline(__always)
     private mutating func insert(
-        _ stats: UnsafePointer<L7Stats>, _ flowHash: UInt64, _ hash: UInt64, _ slot: UnsafeMutablePointer<AppSlot>
+        _ stats: UnsafePointer<L7Stats>, _ prepared: Prepared, _ slot: UnsafeMutablePointer<AppSlot>
     ) -> Int? {
-        guard makesDocuments(stats) else { return slot.pointee.renewFlow(stats, hash: flowHash) }
+        let (flowHash, hash) = (prepared.flowHash, prepared.hash)
+        guard prepared.isCounted else { return slot.pointee.renewFlow(stats, hash: flowHash) }
         let span = timeSpanSlots(stats)
         if let flow = slot.pointee.merge(stats, hash: hash, timeSpanSlots: span) { return flow }
         guard let flow = slot.pointee.renewFlow(stats, hash: flowHash) ?? addFlow(stats, flowHash, slot) else {
