@@ -81,6 +81,26 @@ extension L7FlowLog {
         }
     }
 
+    /// Changes the extension in place; an absent one is empty before.
+    public mutating func changeExt(_ change: (inout L7Ext) -> Void) {
+        let own = changeable()
+        var ext = own.ext.take() ?? L7Ext()
+        change(&ext)
+        own.ext = ext
+    }
+
+    /// Takes over the extension of another record, by `merge` where both have one.
+    public mutating func mergeExt(of other: borrowing L7FlowLog, _ merge: (inout L7Ext, borrowing L7Ext) -> Void) {
+        guard let theirs = other.rare, theirs.ext != nil else { return }
+        let own = changeable()
+        guard var ext = own.ext.take() else {
+            own.ext = theirs.ext
+            return
+        }
+        if let new = theirs.ext { merge(&ext, new) }
+        own.ext = ext
+    }
+
     public var bizCode: String {
         get { rare?.bizCode ?? "" }
         set { if !newValue.isEmpty || rare != nil { changeable().bizCode = newValue } }

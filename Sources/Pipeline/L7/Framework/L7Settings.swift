@@ -91,7 +91,7 @@ package struct L7TraceSettings: Sendable {
 
     @inline(__always)
     private static func bit(length: Int, first: UInt8) -> UInt64 {
-        1 << UInt64(truncatingIfNeeded: (length &* 5 ^ Int(first & 31)) & 63)
+        1 << UInt64(truncatingIfNeeded: (length &* 9 ^ Int(first & 31)) & 63)
     }
 
     /// Some header that is read may begin with this character.

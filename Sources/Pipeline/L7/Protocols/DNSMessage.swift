@@ -87,6 +87,10 @@ struct DNSMessage {
         }
         guard DNSType.isWellFormed(type, bytes, start..<at) else { return false }
         guard isShown else { return true }
+        guard type != 1 else {
+            answers.append(Self.addressAnswer(bytes.be32(at: start), ttl: ttl, texts))
+            return true
+        }
         let name = DNSType.name(type)
         if let value = DNSType.value(type, bytes, start..<at, texts) {
             answers.append(Answer(text: "\(name)=\(value) TTL=\(ttl)", value: value))
@@ -94,6 +98,36 @@ struct DNSMessage {
             answers.append(Answer(text: name, value: ""))
         }
         return true
+    }
+
+    /// The answer of nearly all queries, written into one buffer.
+    private static func addressAnswer(_ address: UInt32, ttl: UInt32, _ texts: borrowing TextCache) -> Answer {
+        // "A=255.255.255.255 TTL=4294967295" has 32 bytes.
+        withUnsafeTemporaryAllocation(byteCount: 40, alignment: 1) { out in
+            var count = 0
+            func put(_ text: StaticString) {
+                for at in 0..<text.utf8CodeUnitCount { out[count &+ at] = text.utf8Start[at] }
+                count &+= text.utf8CodeUnitCount
+            }
+            func put(_ number: UInt32) {
+                var divisor: UInt32 = 1
+                while number / divisor >= 10 { divisor &*= 10 }
+                while divisor > 0 {
+                    out[count] = 48 + UInt8(truncatingIfNeeded: number / divisor % 10)
+                    count &+= 1
+                    divisor /= 10
+                }
+            }
+            put("A=")
+            for shift in [24, 16, 8, 0] as [UInt32] {
+                if shift < 24 { put(".") }
+                put(address >> shift & 255)
+            }
+            let value = out.bytes.asciiText(2..<count)
+            put(" TTL=")
+            put(ttl)
+            return Answer(text: texts.text(out.bytes, 0..<count), value: value)
+        }
     }
 
     static func opcodeName(_ opcode: UInt8) -> String {

@@ -78,11 +78,11 @@ struct DNSParser {
         message.pointee.log.requestResource = dns.questionName
         message.pointee.log.endpoint = dns.questionName
         if dns.questionType == 1 || dns.questionType == 28 { message.pointee.log.requestDomain = dns.questionName }
-        var ext = L7Ext()
-        ext.requestID = UInt32(dns.id)
-        ext.attributeNames = opcodeAttribute
-        ext.attributeValues = dns.opcode == 0 ? standardQuery : [DNSMessage.opcodeName(dns.opcode)]
-        message.pointee.log.ext = ext
+        message.pointee.log.changeExt { ext in
+            ext.requestID = UInt32(dns.id)
+            ext.attributeNames = opcodeAttribute
+            ext.attributeValues = dns.opcode == 0 ? standardQuery : [DNSMessage.opcodeName(dns.opcode)]
+        }
         guard dns.isResponse else { return }
         message.pointee.log.responseCode = Int32(dns.responseCode)
         message.pointee.log.responseResult = result(dns.answers)

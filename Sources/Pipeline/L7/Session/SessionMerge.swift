@@ -63,9 +63,7 @@ extension L7FlowLog {
         if let new = record.pointee.trace {
             if trace == nil { trace = new } else { trace?.merge(new) }
         }
-        if let new = record.pointee.ext {
-            if ext == nil { ext = new } else { ext?.merge(new) }
-        }
+        mergeExt(of: record.pointee) { $0.merge($1) }
     }
 }
 
@@ -78,7 +76,7 @@ extension L7Trace {
 }
 
 extension L7Ext {
-    fileprivate mutating func merge(_ other: L7Ext) {
+    fileprivate mutating func merge(_ other: borrowing L7Ext) {
         if serviceName.isEmpty { serviceName = other.serviceName }
         if clientIP.isEmpty { clientIP = other.clientIP }
         if requestID == 0 { requestID = other.requestID }
@@ -96,7 +94,7 @@ extension L7Ext {
         metricsValues += other.metricsValues
     }
 
-    private mutating func mergeAttributes(_ other: L7Ext) {
+    private mutating func mergeAttributes(_ other: borrowing L7Ext) {
         for (name, value) in zip(other.attributeNames, other.attributeValues)
         where !zip(attributeNames, attributeValues).contains(where: { $0 == name && $1 == value }) {
             attributeNames.append(name)
@@ -125,14 +123,14 @@ extension L7Detail {
                 values.append(text.payload)
             }
         }
-        var ext = log.isPlain ? L7Ext() : log.ext ?? L7Ext()
-        if ext.attributeNames.isEmpty {
-            (ext.attributeNames, ext.attributeValues) = (names, values)
-        } else {
-            ext.attributeNames += names
-            ext.attributeValues += values
+        log.changeExt { ext in
+            if ext.attributeNames.isEmpty {
+                (ext.attributeNames, ext.attributeValues) = (names, values)
+            } else {
+                ext.attributeNames += names
+                ext.attributeValues += values
+            }
         }
-        log.ext = ext
     }
 }
 
