@@ -95,7 +95,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "Model"], swiftSettings: strict),
         .testTarget(
-            name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model"], swiftSettings: strict),
+            name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model", "Samples"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "fuzz", dependencies: ["Pipeline", "Model", "Samples"], path: "Tests/Fuzz", swiftSettings: strict),
         .testTarget(
             name: "ServerCoreTests", dependencies: ["ServerCore", "Wire", "EngineAPI", "Model", "Samples"],
             swiftSettings: strict),

@@ -35,8 +35,8 @@ package final class MetricsThreads: Sendable {
 
     private static let kinds = ["second", "minute", "l7_second", "l7_minute"]
     private static let timeoutMs = 1000
-    /// More than a generator can flush at once; so many slots waiting means that the collector stands still.
-    private static let mostSlots = 16
+    /// Slots that may wait: more than a minute of seconds means that the collector stands still.
+    private static let mostSlots = 64
 
     /// - Parameter clock: ns since 1970; what windows go by while no records come.
     package init(

@@ -41,6 +41,18 @@ package enum PacketParser {
         }
     }
 
+    /// A frame of an Ethernet link, taken out of its tunnels.
+    @inline(__always)
+    package static func parse(
+        _ frame: RawSpan, through decapsulator: Decapsulator, originalLength: Int, into packet: inout MetaPacket
+    ) -> Bool {
+        var inner = Decapsulator.Inner()
+        guard decapsulator.open(frame, into: &packet.tunnel, inner: &inner) else {
+            return parseEthernet(frame, originalLength: originalLength, into: &packet)
+        }
+        return parse(frame, inner: inner, originalLength: originalLength, into: &packet)
+    }
+
     /// The frame inside a tunnel.
     /// - Parameter originalLength: of the captured frame; 0 offline.
     @inline(never)

@@ -328,7 +328,7 @@ private struct ListenSockets: ~Copyable {
                 self.stream = stream
                 self.datagram = datagram
                 return
-            } catch where attempts > 0 && error.exitCode == .conflict {
+            } catch  where attempts > 0 && error.exitCode == .conflict {
                 continue
             }
         }
