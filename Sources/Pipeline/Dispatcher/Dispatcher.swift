@@ -96,7 +96,7 @@ package struct Dispatcher: ~Copyable {
             prepared[index].node = flowMap.prefetchNode(hash: prepared[index].hash)
         }
         for index in 0..<frames.count where prepared[index].isKept && prepared[index].node >= 0 {
-            flowMap.prefetchPerformance(of: prepared[index].node)
+            flowMap.prefetchCounters(of: prepared[index].node, packets + index)
         }
     }
 

@@ -122,23 +122,22 @@ package struct FlowMap: ~Copyable {
             let node = UnsafeRawPointer(nodes[index])
             dft_prefetch(node)
             dft_prefetch(node + 64)
-            dft_prefetch(node + 128)
-            dft_prefetch(node + 256)
         }
         return index
     }
 
-    /// Asks for the performance of a flow whose node was asked for before.
+    /// Asks for the sender's counters and the performance of a flow whose node was asked for before.
     @inline(__always)
-    package func prefetchPerformance(of index: Int32) {
+    package func prefetchCounters(of index: Int32, _ packet: UnsafePointer<MetaPacket>) {
         let node = nodes[index]
+        let fromSource = node.pointee.portSrc == packet.pointee.portSrc
+        dft_prefetch(UnsafeRawPointer(node) + (fromSource ? FlowNode.srcOffset : FlowNode.dstOffset))
         guard node.pointee.perf >= 0 else { return }
         switch node.pointee.l4Protocol {
         case .tcp:
             let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
             dft_prefetch(perf)
-            dft_prefetch(perf + 64)
-            dft_prefetch(perf + 128)
+            dft_prefetch(perf + (fromSource ? 64 : 128))
         case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
         case .icmp, .unknown: break
         }
@@ -527,7 +526,7 @@ package struct FlowMap: ~Copyable {
         let node = nodes[entries[near].node]
         guard node.pointee.l4Protocol == .tcp, node.pointee.perf >= 0 else { return }
         let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
-        for line in 0..<5 { dft_prefetch(perf + line * 64) }
+        for line in 0..<4 { dft_prefetch(perf + line * 64) }
     }
 
     private mutating func close(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {

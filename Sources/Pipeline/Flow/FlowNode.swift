@@ -120,6 +120,10 @@ struct FlowNode: BitwiseCopyable {
     /// Slot in the pool of tunnels, -1 = none.
     var tunnel: Int32 = -1
 
+    /// Where the peers begin: each on a cache line of its own.
+    static var srcOffset: Int { 128 }
+    static var dstOffset: Int { 256 }
+
     @inline(__always)
     mutating func startPeriod() {
         src.startPeriod()
