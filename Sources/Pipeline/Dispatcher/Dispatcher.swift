@@ -121,7 +121,7 @@ package struct Dispatcher: ~Copyable {
         let span = RawSpan(_unsafeBytes: frame.bytes)
         packet.initialize(to: MetaPacket())
         packet.pointee.timeNs = frame.timeNs
-        let length = isLive ? frame.captured : 0
+        let length = isLive ? frame.bytes.count : 0
         var inner = Decapsulator.Inner()
         let isParsed =
             link == .ethernet && decapsulator.open(span, into: &packet.pointee.tunnel, inner: &inner)

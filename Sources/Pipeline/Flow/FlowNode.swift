@@ -100,9 +100,13 @@ struct FlowNode: BitwiseCopyable {
     var dstDirection = TapSide.rest
 
     var src = Peer()
+    /// The three directions are computed for the ends as they stand.
+    var isTapSideKnown = false
     var l7Perf = L7PerfStats()
     var flowID: UInt64 = 0
     var dst = Peer()
+    /// What was sent stands for received in the tunnel's record, after a reversal.
+    var isTunnelSwapped = false
 
     var startNs: UInt64 = 0
     var minArrivedNs: UInt64 = 0
@@ -112,13 +116,11 @@ struct FlowNode: BitwiseCopyable {
     var keepaliveAck: UInt32 = 0
     var hash: UInt32 = 0
     var l7FailedCount: UInt32 = 0
+    /// Slot in the pool of tunnels, -1 = none.
+    var tunnel: Int32 = -1
     var initIPID: UInt16 = 0
     var reportedL4Protocol: UInt8 = 0
     var tunnelTier: UInt8 = 0
-    /// What was sent stands for received in the tunnel's record, after a reversal.
-    var isTunnelSwapped = false
-    /// Slot in the pool of tunnels, -1 = none.
-    var tunnel: Int32 = -1
 
     /// Where the peers begin: each on a cache line of its own.
     static var srcOffset: Int { 128 }
@@ -143,6 +145,7 @@ struct FlowNode: BitwiseCopyable {
         periodSenders.reverse()
         swap(&srcDirection, &dstDirection)
         tapSide = .rest
+        isTapSideKnown = false
         directionScore = 0
         isReversed = !isReversed && !isFirstPacket
         isTunnelSwapped.toggle()
