@@ -126,12 +126,16 @@ package struct FlowMap: ~Copyable {
         return index
     }
 
-    /// Asks for the sender's counters and the performance of a flow whose node was asked for before.
+    /// Asks for the sender's counters, the performance and the L7 state of a flow whose node was asked for before.
     @inline(__always)
     package func prefetchCounters(of index: Int32, _ packet: UnsafePointer<MetaPacket>) {
         let node = nodes[index]
         let fromSource = node.pointee.portSrc == packet.pointee.portSrc
         dft_prefetch(UnsafeRawPointer(node) + (fromSource ? FlowNode.srcOffset : FlowNode.dstOffset))
+        if node.pointee.l7 >= 0, packet.pointee.hasValidPayload {
+            dft_prefetch(UnsafeRawPointer(node) + FlowNode.l7Offset)
+            dft_prefetch(l7.engine.address(ofSlot: node.pointee.l7))
+        }
         guard node.pointee.perf >= 0 else { return }
         switch node.pointee.l4Protocol {
         case .tcp:

@@ -125,6 +125,8 @@ struct FlowNode: BitwiseCopyable {
     /// Where the peers begin: each on a cache line of its own.
     static var srcOffset: Int { 128 }
     static var dstOffset: Int { 256 }
+    /// The L7 counters between them.
+    static var l7Offset: Int { 192 }
 
     @inline(__always)
     mutating func startPeriod() {
