@@ -96,7 +96,7 @@ package struct Dispatcher: ~Copyable {
             prepared[index].node = flowMap.prefetchNode(hash: prepared[index].hash)
         }
         for index in 0..<frames.count where prepared[index].isKept && prepared[index].node >= 0 {
-            flowMap.prefetchPerformance(of: prepared[index].node)
+            flowMap.prefetchCounters(of: prepared[index].node, packets + index)
         }
     }
 
@@ -121,7 +121,7 @@ package struct Dispatcher: ~Copyable {
         let span = RawSpan(_unsafeBytes: frame.bytes)
         packet.initialize(to: MetaPacket())
         packet.pointee.timeNs = frame.timeNs
-        let length = isLive ? frame.captured : 0
+        let length = isLive ? frame.bytes.count : 0
         var inner = Decapsulator.Inner()
         let isParsed =
             link == .ethernet && decapsulator.open(span, into: &packet.pointee.tunnel, inner: &inner)

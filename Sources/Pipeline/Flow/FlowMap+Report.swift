@@ -7,7 +7,7 @@ extension FlowMap {
     mutating func report(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, closing: CloseType?) -> Bool {
         let isReversed = reassessDirection(node)
         // Trap 8.6: only the periodic record recomputes the observation point after a reversal.
-        if closing == nil, node.pointee.tapSide == .rest { computeTapSide(node) }
+        if closing == nil, node.pointee.tapSide == .rest, !node.pointee.isTapSideKnown { computeTapSide(node) }
         if closing != nil || settings.reportsEachSecond {
             let flow = nextOutput()
             fill(flow, from: node, closing: closing)

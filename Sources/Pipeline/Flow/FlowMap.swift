@@ -122,23 +122,28 @@ package struct FlowMap: ~Copyable {
             let node = UnsafeRawPointer(nodes[index])
             dft_prefetch(node)
             dft_prefetch(node + 64)
-            dft_prefetch(node + 128)
-            dft_prefetch(node + 256)
         }
         return index
     }
 
-    /// Asks for the performance of a flow whose node was asked for before.
+    /// Asks for the sender's counters, the performance and the L7 state of a flow whose node was asked for before.
     @inline(__always)
-    package func prefetchPerformance(of index: Int32) {
+    package func prefetchCounters(of index: Int32, _ packet: UnsafePointer<MetaPacket>) {
         let node = nodes[index]
+        let fromSource = node.pointee.portSrc == packet.pointee.portSrc
+        dft_prefetch(UnsafeRawPointer(node) + (fromSource ? FlowNode.srcOffset : FlowNode.dstOffset))
+        if node.pointee.l7 >= 0, packet.pointee.hasValidPayload {
+            dft_prefetch(UnsafeRawPointer(node) + FlowNode.l7Offset)
+            dft_prefetch(l7.engine.address(ofSlot: node.pointee.l7))
+        }
         guard node.pointee.perf >= 0 else { return }
         switch node.pointee.l4Protocol {
         case .tcp:
             let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
             dft_prefetch(perf)
-            dft_prefetch(perf + 64)
-            dft_prefetch(perf + 128)
+            dft_prefetch(perf + (fromSource ? 64 : 128))
+            // The client's idle time ends with data.
+            if fromSource, packet.pointee.hasValidPayload { dft_prefetch(perf + 192) }
         case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
         case .icmp, .unknown: break
         }
@@ -264,7 +269,7 @@ package struct FlowMap: ~Copyable {
         enqueue(index, node)
     }
 
-    private func fill(
+    private mutating func fill(
         _ node: UnsafeMutablePointer<FlowNode>, from packet: UnsafePointer<MetaPacket>, hash: UInt32, flowID: UInt64
     ) {
         node.pointee.ipSrc = packet.pointee.ipSrc
@@ -298,7 +303,8 @@ package struct FlowMap: ~Copyable {
         }
     }
 
-    func computeTapSide(_ node: UnsafeMutablePointer<FlowNode>) {
+    /// Mutating so that the table is passed by reference: as a borrowed value the whole of it would be copied.
+    mutating func computeTapSide(_ node: UnsafeMutablePointer<FlowNode>) {
         let directions = TapSideRule.directions(
             src: node.pointee.src.rulePeer, dst: node.pointee.dst.rulePeer, agentType: labeler.agentType,
             tapType: node.pointee.tapType, tunnelTier: node.pointee.tunnelTier,
@@ -307,6 +313,7 @@ package struct FlowMap: ~Copyable {
         node.pointee.srcDirection = directions.src
         node.pointee.dstDirection = directions.dst
         node.pointee.tapSide = TapSideRule.tapSide(directions)
+        node.pointee.isTapSideKnown = true
     }
 
     // MARK: - Tunnels and real addresses
@@ -490,11 +497,9 @@ package struct FlowMap: ~Copyable {
             swap(&entries, &slots[slot])
             counters.totalScan &+= UInt64(entries.count)
             for (position, entry) in entries.enumerated() {
-                prefetch(entries, ahead: position)
+                prefetch(entries, ahead: position, second: second)
                 let node = nodes[entry.node]
-                guard node.pointee.generation == entry.generation, UInt64(node.pointee.timestampKey) <= second else {
-                    continue
-                }
+                guard isDue(node, entry, second) else { continue }
                 let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
                 if deadline < nextNs {
                     close(node, entry.node)
@@ -514,20 +519,31 @@ package struct FlowMap: ~Copyable {
         }
     }
 
-    /// Of flows that follow soon in the walk of a slot: the node of one, the performance of a nearer one.
+    /// Of flows that follow soon in the walk of a slot: what tells whether an entry still counts; nearer, all that a
+    /// report of it reads.
     @inline(__always)
-    private func prefetch(_ entries: [SlotEntry], ahead position: Int) {
-        let far = position &+ 16
-        if far < entries.count {
-            let node = UnsafeRawPointer(nodes[entries[far].node])
-            for line in 0..<6 { dft_prefetch(node + line * 64) }
-        }
-        let near = position &+ 8
+    private func prefetch(_ entries: [SlotEntry], ahead position: Int, second: UInt64) {
+        let far = position &+ 32
+        if far < entries.count { dft_prefetch(nodes[entries[far].node]) }
+        let near = position &+ 12
         guard near < entries.count else { return }
         let node = nodes[entries[near].node]
-        guard node.pointee.l4Protocol == .tcp, node.pointee.perf >= 0 else { return }
-        let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
-        for line in 0..<5 { dft_prefetch(perf + line * 64) }
+        guard isDue(node, entries[near], second) else { return }
+        for line in 1..<6 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
+        guard node.pointee.perf >= 0 else { return }
+        switch node.pointee.l4Protocol {
+        case .tcp:
+            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
+            for line in 0..<4 { dft_prefetch(perf + line * 64) }
+        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
+        case .icmp, .unknown: break
+        }
+    }
+
+    /// Whether a slot's entry still counts: not when its flow has ended or waits in a later slot as well.
+    @inline(__always)
+    private func isDue(_ node: UnsafeMutablePointer<FlowNode>, _ entry: SlotEntry, _ second: UInt64) -> Bool {
+        node.pointee.generation == entry.generation && UInt64(node.pointee.timestampKey) <= second
     }
 
     private mutating func close(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {

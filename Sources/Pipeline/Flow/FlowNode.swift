@@ -15,6 +15,7 @@ struct FlowNode: BitwiseCopyable {
         var tcpFlags: UInt8 = 0
         var totalTCPFlags: UInt8 = 0
         var hasTOA = false
+        var isLocalIP = false
         var totalByteCount: UInt64 = 0
         var totalPacketCount: UInt64 = 0
         var firstNs: UInt64 = 0
@@ -27,7 +28,6 @@ struct FlowNode: BitwiseCopyable {
         var isL3End = false
         var isDevice = false
         var isLocalMac = false
-        var isLocalIP = false
 
         /// A new reporting period.
         @inline(__always)
@@ -65,7 +65,6 @@ struct FlowNode: BitwiseCopyable {
     var tapType: UInt16 = 0
     var proto: UInt8 = 0
     var l4Protocol = L4Protocol.unknown
-    var tunnelType = TunnelType.none
     /// Second of the slot in which the node waits.
     var timestampKey: UInt32 = 0
     /// Counts reuses of this slot, so that old entries of time slots are recognised.
@@ -96,13 +95,18 @@ struct FlowNode: BitwiseCopyable {
     var isActiveService = false
     var hasExtra = false
     var tapSide = TapSide.rest
-    var srcDirection = TapSide.rest
-    var dstDirection = TapSide.rest
+    var tunnelType = TunnelType.none
 
     var src = Peer()
+    /// The three directions are computed for the ends as they stand.
+    var isTapSideKnown = false
+    var srcDirection = TapSide.rest
     var l7Perf = L7PerfStats()
     var flowID: UInt64 = 0
     var dst = Peer()
+    /// What was sent stands for received in the tunnel's record, after a reversal.
+    var isTunnelSwapped = false
+    var dstDirection = TapSide.rest
 
     var startNs: UInt64 = 0
     var minArrivedNs: UInt64 = 0
@@ -112,13 +116,17 @@ struct FlowNode: BitwiseCopyable {
     var keepaliveAck: UInt32 = 0
     var hash: UInt32 = 0
     var l7FailedCount: UInt32 = 0
+    /// Slot in the pool of tunnels, -1 = none.
+    var tunnel: Int32 = -1
     var initIPID: UInt16 = 0
     var reportedL4Protocol: UInt8 = 0
     var tunnelTier: UInt8 = 0
-    /// What was sent stands for received in the tunnel's record, after a reversal.
-    var isTunnelSwapped = false
-    /// Slot in the pool of tunnels, -1 = none.
-    var tunnel: Int32 = -1
+
+    /// Where the peers begin: each on a cache line of its own.
+    static var srcOffset: Int { 128 }
+    static var dstOffset: Int { 256 }
+    /// The L7 counters between them.
+    static var l7Offset: Int { 192 }
 
     @inline(__always)
     mutating func startPeriod() {
@@ -139,6 +147,7 @@ struct FlowNode: BitwiseCopyable {
         periodSenders.reverse()
         swap(&srcDirection, &dstDirection)
         tapSide = .rest
+        isTapSideKnown = false
         directionScore = 0
         isReversed = !isReversed && !isFirstPacket
         isTunnelSwapped.toggle()

@@ -19,12 +19,17 @@ struct FlowTable: ~Copyable {
     init(cells wanted: Int) {
         var size = 1024
         while size < wanted, size < 1 << 30 { size <<= 1 }
-        cells = .allocate(capacity: size)
-        cells.initialize(repeating: 0, count: size)
+        cells = FlowTable.empty(size)
         mask = size - 1
     }
 
     deinit { cells.deallocate() }
+
+    private static func empty(_ size: Int) -> UnsafeMutablePointer<UInt64> {
+        let cells = LargePages.allocate(size * 8).bindMemory(to: UInt64.self, capacity: size)
+        cells.initialize(repeating: 0, count: size)
+        return cells
+    }
 
     /// Where a search for `hash` begins.
     @inline(__always)
@@ -52,8 +57,7 @@ struct FlowTable: ~Copyable {
     private mutating func grow() {
         let oldSize = mask + 1
         let old = cells
-        cells = .allocate(capacity: oldSize * 2)
-        cells.initialize(repeating: 0, count: oldSize * 2)
+        cells = FlowTable.empty(oldSize * 2)
         mask = oldSize * 2 - 1
         for position in 0..<oldSize where old[position] != 0 {
             var slot = Int(old[position] >> 32) & mask

@@ -1,12 +1,9 @@
-import Glibc
-
 /// Slots of one plain type, addressed by index, allocated in chunks that never move and are reused when freed.
 ///
 /// Accesses are unchecked in release builds: indices come from the pool itself. Chunks behind the first lie on large pages
 /// where the kernel has them: flows are looked up at random, and small pages cost a table walk each.
 struct Pool<Element: BitwiseCopyable>: ~Copyable {
-    private static var chunkBits: Int { 13 }
-    private static var largePage: Int { 2 << 20 }
+    private static var chunkBits: Int { 14 }
 
     private var chunks: [UnsafeMutablePointer<Element>] = []
     private var free: [Int32] = []
@@ -36,25 +33,16 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
             index = reused
         } else {
             if used >> Pool.chunkBits == chunks.count {
-                chunks.append(Pool.chunk(onLargePages: used > 0))
+                let bytes = MemoryLayout<Element>.stride << Pool.chunkBits
+                chunks.append(
+                    LargePages.allocate(bytes, wanted: used > 0)
+                        .bindMemory(to: Element.self, capacity: 1 << Pool.chunkBits))
             }
             index = Int32(used)
             used += 1
         }
         self[index].initialize(to: initial)
         return index
-    }
-
-    private static func chunk(onLargePages: Bool) -> UnsafeMutablePointer<Element> {
-        let bytes = MemoryLayout<Element>.stride << chunkBits
-        guard onLargePages, bytes >= largePage else {
-            return UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-                .bindMemory(to: Element.self, capacity: 1 << chunkBits)
-        }
-        let chunk = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePage)
-        // Only a hint: without it the chunk works as well.
-        madvise(chunk, bytes, MADV_HUGEPAGE)
-        return chunk.bindMemory(to: Element.self, capacity: 1 << chunkBits)
     }
 
     mutating func give(back index: Int32) {

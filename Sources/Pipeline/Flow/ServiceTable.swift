@@ -15,8 +15,8 @@ struct ServiceTable: ~Copyable {
     static let maxFromPacket: UInt8 = 252
     static let threshold = 8
 
-    private var ipv4 = ScoreLRU(capacity: 2048)
-    private var ipv6 = ScoreLRU(capacity: 256)
+    private var ipv4 = ScoreCache(capacity: 2048)
+    private var ipv6 = ScoreCache(capacity: 256)
     private var serverPorts: Set<UInt16>
 
     init(serverPorts: [UInt16]) {
@@ -100,128 +100,5 @@ struct ServiceTable: ~Copyable {
     }
     private mutating func remove(_ isIPv6: Bool, _ key: Key) {
         if isIPv6 { ipv6.remove(key) } else { ipv4.remove(key) }
-    }
-}
-
-/// Fixed-size least-recently-used map of scores: chained hash over a doubly linked list, all in arrays.
-private struct ScoreLRU: ~Copyable {
-    private struct Entry: BitwiseCopyable {
-        var key = ServiceTable.Key(ip: IPAddress(), epc: 0, port: 0)
-        var score: UInt8 = 0
-        var newer: Int32 = -1
-        var older: Int32 = -1
-        var chain: Int32 = -1
-    }
-
-    private var entries: [Entry]
-    private var heads: [Int32]
-    private var newest: Int32 = -1
-    private var oldest: Int32 = -1
-    private var free: Int32 = -1
-    private var used = 0
-    private let mask: Int
-
-    init(capacity: Int) {
-        entries = Array(repeating: Entry(), count: capacity)
-        var buckets = 1
-        while buckets < capacity * 2 { buckets <<= 1 }
-        heads = Array(repeating: -1, count: buckets)
-        mask = buckets - 1
-    }
-
-    mutating func get(_ key: ServiceTable.Key) -> UInt8 {
-        let index = find(key)
-        guard index >= 0 else { return 0 }
-        touch(index)
-        return entries[Int(index)].score
-    }
-
-    mutating func set(_ key: ServiceTable.Key, _ score: UInt8) {
-        var index = find(key)
-        if index < 0 {
-            index = take()
-            let bucket = bucketOf(key)
-            entries[Int(index)] = Entry(key: key, score: score, newer: -1, older: -1, chain: heads[bucket])
-            heads[bucket] = index
-            link(index)
-        } else {
-            entries[Int(index)].score = score
-            touch(index)
-        }
-    }
-
-    mutating func remove(_ key: ServiceTable.Key) {
-        let index = find(key)
-        guard index >= 0 else { return }
-        detach(index)
-        entries[Int(index)].chain = free
-        free = index
-    }
-
-    private func bucketOf(_ key: ServiceTable.Key) -> Int {
-        var hash = (key.ip.low ^ key.ip.high &* 0x9e37_79b9_7f4a_7c15) &+ UInt64(key.port) << 32
-        hash = (hash ^ hash >> 29 ^ UInt64(UInt16(bitPattern: key.epc))) &* 0xbf58_476d_1ce4_e5b9
-        return Int(truncatingIfNeeded: hash >> 32) & mask
-    }
-
-    private func find(_ key: ServiceTable.Key) -> Int32 {
-        var index = heads[bucketOf(key)]
-        while index >= 0, entries[Int(index)].key != key { index = entries[Int(index)].chain }
-        return index
-    }
-
-    private mutating func take() -> Int32 {
-        if free >= 0 {
-            let index = free
-            free = entries[Int(index)].chain
-            return index
-        }
-        if used < entries.count {
-            used += 1
-            return Int32(used - 1)
-        }
-        let index = oldest
-        detach(index)
-        return index
-    }
-
-    /// Out of the list and out of its chain.
-    private mutating func detach(_ index: Int32) {
-        unlink(index)
-        let bucket = bucketOf(entries[Int(index)].key)
-        var at = heads[bucket]
-        if at == index {
-            heads[bucket] = entries[Int(index)].chain
-            return
-        }
-        while at >= 0 {
-            let next = entries[Int(at)].chain
-            if next == index {
-                entries[Int(at)].chain = entries[Int(index)].chain
-                return
-            }
-            at = next
-        }
-    }
-
-    private mutating func touch(_ index: Int32) {
-        guard index != newest else { return }
-        unlink(index)
-        link(index)
-    }
-
-    private mutating func link(_ index: Int32) {
-        entries[Int(index)].newer = -1
-        entries[Int(index)].older = newest
-        if newest >= 0 { entries[Int(newest)].newer = index }
-        newest = index
-        if oldest < 0 { oldest = index }
-    }
-
-    private mutating func unlink(_ index: Int32) {
-        let newer = entries[Int(index)].newer
-        let older = entries[Int(index)].older
-        if newer >= 0 { entries[Int(newer)].older = older } else { newest = older }
-        if older >= 0 { entries[Int(older)].newer = newer } else { oldest = newer }
     }
 }

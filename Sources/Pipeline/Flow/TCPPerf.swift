@@ -1,23 +1,30 @@
 import Model
 
 /// L4 performance of one TCP flow, seen packet by packet. Side 0 is the client as known when a packet was seen.
+///
+/// Four cache lines: a packet of an open connection touches the first and the one of its sender's side.
 /// Source: agent-flow.md 11.1, whose pseudo-code this follows name by name.
 struct TCPPerf: BitwiseCopyable {
-    fileprivate struct Peer: BitwiseCopyable {
+    private struct Peer: BitwiseCopyable {
         var timeNs: UInt64 = 0
-        var handshakeNs: UInt64 = 0
-        var threshold: UInt32 = 0
+        var sequences = SequenceTrack()
         var seq: UInt32 = 0
-        var payload: UInt32 = 0
+        var payload: UInt16 = 0
         var windowScale: UInt8 = 0
-        var synSeen = false
-        var rtt = false
         var srt = false
         var art = false
-        var fullPre = false
-        var fullCalc = false
         var hsAckSeen = false
-        var sequences = SequenceTrack()
+        var opening = Opening()
+    }
+
+    /// Marks that matter during the handshake.
+    private struct Opening: OptionSet, BitwiseCopyable {
+        var rawValue: UInt8 = 0
+
+        static let synSeen = Opening(rawValue: 1)
+        static let rtt = Opening(rawValue: 2)
+        static let fullPre = Opening(rawValue: 4)
+        static let fullCalc = Opening(rawValue: 8)
     }
 
     private struct Side: BitwiseCopyable {
@@ -25,6 +32,15 @@ struct TCPPerf: BitwiseCopyable {
         var srt = LatencyStats()
         var art = LatencyStats()
         var counts = TCPPerfCounts()
+        /// Of the handshake; not cleared by a report.
+        var threshold: UInt32 = 0
+
+        mutating func clear() {
+            rtt = LatencyStats()
+            srt = LatencyStats()
+            art = LatencyStats()
+            counts = TCPPerfCounts()
+        }
     }
 
     private struct Totals: BitwiseCopyable {
@@ -52,14 +68,16 @@ struct TCPPerf: BitwiseCopyable {
     private static let maxSRTNs: UInt64 = 10_000_000_000
     private static let maxARTNs: UInt64 = 30_000_000_000
 
-    fileprivate var client = Peer()
-    fileprivate var server = Peer()
+    private var client = Peer()
+    private var handshaking = false
+    private var server = Peer()
+    /// Whether anything was counted since the last report.
+    private(set) var isUpdated = false
     private var side0 = Side()
     private var side1 = Side()
     private var totals = Totals()
-    private var handshaking = false
-    /// Whether anything was counted since the last report.
-    private(set) var isUpdated = false
+    private var clientHandshakeNs: UInt64 = 0
+    private var serverHandshakeNs: UInt64 = 0
 
     /// - Parameter direction: of the packet, after any reversal it caused.
     @inline(__always)
@@ -70,8 +88,8 @@ struct TCPPerf: BitwiseCopyable {
         let flags = packet.pointee.tcpFlags
         if packet.pointee.dataOffset == 0 || flags & TCPFlags.rst != 0 || TCPPerf.isAbnormal(flags) {
             if TCPPerf.isAbnormal(flags) { counters.ignoredPackets &+= 1 }
-            client.dropResponseTimes()
-            server.dropResponseTimes()
+            TCPPerf.dropResponseTimes(&client)
+            TCPPerf.dropResponseTimes(&server)
             return .ignored
         }
         if packet.pointee.timeNs < client.timeNs || packet.pointee.timeNs < server.timeNs {
@@ -79,14 +97,17 @@ struct TCPPerf: BitwiseCopyable {
             return .invalid
         }
         isUpdated = true
-        if direction == .clientToServer {
-            return TCPPerf.step(
-                packet, fromClient: true, sender: &client, other: &server, side: &side0, totals: &totals,
-                handshaking: &handshaking, lists: &lists, counters: &counters)
+        if handshaking || flags & TCPFlags.syn != 0 {
+            return open(packet, direction, lists: &lists, counters: &counters)
         }
-        return TCPPerf.step(
-            packet, fromClient: false, sender: &server, other: &client, side: &side1, totals: &totals,
-            handshaking: &handshaking, lists: &lists, counters: &counters)
+        if direction == .clientToServer {
+            return TCPPerf.exchange(
+                packet, fromClient: true, sender: &client, other: &server, side: &side0, totals: &totals, lists: &lists,
+                counters: &counters)
+        }
+        return TCPPerf.exchange(
+            packet, fromClient: false, sender: &server, other: &client, side: &side1, totals: &totals, lists: &lists,
+            counters: &counters)
     }
 
     @inline(__always)
@@ -100,33 +121,104 @@ struct TCPPerf: BitwiseCopyable {
         flags & TCPFlags.ack == 0 && flags & (TCPFlags.psh | TCPFlags.urg) != 0
     }
 
+    /// A packet of a connection whose handshake is over.
     @inline(__always)
-    private static func step(
+    private static func exchange(
         _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
-        totals: inout Totals, handshaking: inout Bool, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
+        totals: inout Totals, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
-        let payload = UInt32(packet.pointee.l4PayloadLen)
+        let outcome = follow(packet, &sender, &other, &side, &totals, lists: &lists, counters: &counters)
+        if outcome != .invalid {
+            established(
+                packet, fromClient: fromClient, isAck: packet.pointee.isAck, sender: &sender, other: &other,
+                side: &side,
+                totals: &totals)
+            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
+        }
+        remember(packet, by: &sender)
+        return outcome == .retransmission ? .retransmission : .ok
+    }
+
+    /// Sequence numbers of a packet with payload. `invalid` when they cannot be.
+    @inline(__always)
+    private static func follow(
+        _ packet: UnsafePointer<MetaPacket>, _ sender: inout Peer, _ other: inout Peer, _ side: inout Side,
+        _ totals: inout Totals, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
+    ) -> Outcome {
+        guard packet.pointee.hasValidPayload else { return .ok }
+        let length = UInt32(packet.pointee.l4PayloadLen)
+        switch sender.sequences.assess(seq: packet.pointee.seq, length: length, lists: &lists) {
+        case .notCare, .continuous, .discontinuous: return .ok
+        case .outOfOrder:
+            side.counts.outOfOrder &+= 1
+            return .ok
+        case .retrans:
+            side.counts.retrans &+= 1
+            totals.retrans &+= 1
+            return .retransmission
+        case .error:
+            counters.invalidPackets &+= 1
+            sender.srt = false
+            sender.art = false
+            other.srt = false
+            other.art = false
+            return .invalid
+        }
+    }
+
+    @inline(__always)
+    private static func remember(_ packet: UnsafePointer<MetaPacket>, by sender: inout Peer) {
+        sender.timeNs = packet.pointee.timeNs
+        sender.payload = packet.pointee.tcpFlags & TCPFlags.syn != 0 ? 1 : packet.pointee.l4PayloadLen
+        sender.seq = packet.pointee.seq
+    }
+
+    /// A packet of the handshake, or the one that ends it.
+    private mutating func open(
+        _ packet: UnsafePointer<MetaPacket>, _ direction: PacketDirection, lists: inout Pool<SequenceList>,
+        counters: inout FlowPerfCounters
+    ) -> Outcome {
+        if direction == .clientToServer {
+            return TCPPerf.shake(
+                packet, fromClient: true, sender: &client, other: &server, side: &side0, otherSide: &side1,
+                handshakeNs: &clientHandshakeNs, otherHandshakeNs: serverHandshakeNs, totals: &totals,
+                handshaking: &handshaking, lists: &lists, counters: &counters)
+        }
+        return TCPPerf.shake(
+            packet, fromClient: false, sender: &server, other: &client, side: &side1, otherSide: &side0,
+            handshakeNs: &serverHandshakeNs, otherHandshakeNs: clientHandshakeNs, totals: &totals,
+            handshaking: &handshaking, lists: &lists, counters: &counters)
+    }
+
+    private static func shake(
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
+        otherSide: inout Side, handshakeNs: inout UInt64, otherHandshakeNs: UInt64, totals: inout Totals,
+        handshaking: inout Bool, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
+    ) -> Outcome {
         let isSyn = packet.pointee.isSyn
         let isSynAck = packet.pointee.isSynAck
         let isAck = packet.pointee.isAck
-        var isRetrans = false
-        var isInvalid = false
+        var outcome = Outcome.ok
         if isSyn {
-            if sender.threshold == 0 {
-                sender.threshold = packet.pointee.seq &+ 1
-                sender.handshakeNs = packet.pointee.timeNs
+            if side.threshold == 0 {
+                side.threshold = packet.pointee.seq &+ 1
+                handshakeNs = packet.pointee.timeNs
                 handshaking = true
-            } else if sender.synSeen {
+            } else if sender.opening.contains(.synSeen) {
                 totals.retransSyn &+= 1
                 side.counts.retrans &+= 1
                 totals.retrans &+= 1
             }
-            sender.synSeen = true
+            sender.opening.insert(.synSeen)
         } else if isSynAck {
-            if sender.threshold == 0 {
-                sender.handshakeNs = packet.pointee.timeNs
-                sender.threshold = packet.pointee.seq &+ 1
-                if other.threshold == 0 { other.threshold = packet.pointee.ack } else { other.fullPre = true }
+            if side.threshold == 0 {
+                handshakeNs = packet.pointee.timeNs
+                side.threshold = packet.pointee.seq &+ 1
+                if otherSide.threshold == 0 {
+                    otherSide.threshold = packet.pointee.ack
+                } else {
+                    other.opening.insert(.fullPre)
+                }
             } else {
                 totals.retransSynAck &+= 1
                 side.counts.retrans &+= 1
@@ -134,30 +226,17 @@ struct TCPPerf: BitwiseCopyable {
             }
         } else if isAck {
             if handshaking { handshaking = fromClient }
-        } else if payload > 1 {
-            switch sender.sequences.assess(seq: packet.pointee.seq, length: payload, lists: &lists) {
-            case .retrans:
-                side.counts.retrans &+= 1
-                totals.retrans &+= 1
-                isRetrans = true
-            case .error:
-                isInvalid = true
-                counters.invalidPackets &+= 1
-            case .outOfOrder: side.counts.outOfOrder &+= 1
-            case .notCare, .continuous, .discontinuous: break
-            }
-        }
-        if isInvalid {
-            sender.srt = false
-            sender.art = false
-            other.srt = false
-            other.art = false
         } else {
+            outcome = follow(packet, &sender, &other, &side, &totals, lists: &lists, counters: &counters)
+        }
+        if outcome != .invalid {
             if handshaking {
-                handshaking = opening(
-                    packet, isHandshake: isSyn || isSynAck, isSynAck: isSynAck, isAck: isAck, sender: &sender,
-                    other: &other,
-                    side: &side, totals: &totals)
+                let isHandshakeAck = isAck && otherSide.threshold == packet.pointee.ack
+                measureHandshake(
+                    packet, isHandshakeAck: isHandshakeAck, isSynAck: isSynAck, sender: &sender, other: other,
+                    side: &side, handshakeNs: handshakeNs, otherHandshakeNs: otherHandshakeNs, totals: &totals)
+                handshaking = isSyn || isSynAck
+                continueHandshake(packet, goesOn: handshaking, isSynAck: isSynAck, sender: &sender, other: &other)
             }
             if !handshaking {
                 established(
@@ -168,44 +247,42 @@ struct TCPPerf: BitwiseCopyable {
             if isSynAck { totals.synAckCount &+= 1 }
             if packet.pointee.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
         }
-        sender.timeNs = packet.pointee.timeNs
-        sender.payload = packet.pointee.tcpFlags & TCPFlags.syn != 0 ? 1 : payload
-        sender.seq = packet.pointee.seq
-        return isRetrans ? .retransmission : .ok
+        remember(packet, by: &sender)
+        return outcome == .retransmission ? .retransmission : .ok
     }
 
-    @inline(__always)
-    private static func opening(
-        _ packet: UnsafePointer<MetaPacket>, isHandshake: Bool, isSynAck: Bool, isAck: Bool, sender: inout Peer,
-        other: inout Peer,
-        side: inout Side, totals: inout Totals
-    ) -> Bool {
-        let isHandshakeAck = isAck && other.threshold == packet.pointee.ack
-        let isReply = packet.pointee.ack == other.seq &+ other.payload
-        if sender.rtt, isReply, isHandshakeAck || isSynAck, other.handshakeNs != 0 {
-            let elapsed = packet.pointee.timeNs &- other.handshakeNs
+    private static func measureHandshake(
+        _ packet: UnsafePointer<MetaPacket>, isHandshakeAck: Bool, isSynAck: Bool, sender: inout Peer, other: Peer,
+        side: inout Side, handshakeNs: UInt64, otherHandshakeNs: UInt64, totals: inout Totals
+    ) {
+        let isReply = packet.pointee.ack == other.seq &+ UInt32(other.payload)
+        if sender.opening.contains(.rtt), isReply, isHandshakeAck || isSynAck, otherHandshakeNs != 0 {
+            let elapsed = packet.pointee.timeNs &- otherHandshakeNs
             if elapsed > 0, elapsed <= maxRTTNs { side.rtt.addNs(elapsed) }
         }
-        if sender.fullCalc, isHandshakeAck {
-            let elapsed = packet.pointee.timeNs &- sender.handshakeNs
+        if sender.opening.contains(.fullCalc), isHandshakeAck {
+            let elapsed = packet.pointee.timeNs &- handshakeNs
             if elapsed > 0, elapsed <= maxRTTNs { totals.rttFull = UInt32(truncatingIfNeeded: elapsed / 1000) }
         }
         if isHandshakeAck { sender.hsAckSeen = true }
-        guard isHandshake else {
-            sender.rtt = false
-            other.rtt = false
-            sender.fullCalc = false
-            return false
+    }
+
+    private static func continueHandshake(
+        _ packet: UnsafePointer<MetaPacket>, goesOn: Bool, isSynAck: Bool, sender: inout Peer, other: inout Peer
+    ) {
+        guard goesOn else {
+            sender.opening.remove([.rtt, .fullCalc])
+            other.opening.remove(.rtt)
+            return
         }
         if packet.pointee.windowScale > 0 { sender.windowScale = 0x80 | min(packet.pointee.windowScale, 14) }
-        sender.rtt = true
-        other.rtt = true
+        sender.opening.insert(.rtt)
+        other.opening.insert(.rtt)
         sender.srt = false
         sender.art = false
         other.srt = false
         other.art = false
-        if isSynAck, other.fullPre { other.fullCalc = true }
-        return true
+        if isSynAck, other.opening.contains(.fullPre) { other.opening.insert(.fullCalc) }
     }
 
     @inline(__always)
@@ -213,12 +290,13 @@ struct TCPPerf: BitwiseCopyable {
         _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, isAck: Bool, sender: inout Peer, other: inout Peer,
         side: inout Side, totals: inout Totals
     ) {
-        let payload = UInt32(packet.pointee.l4PayloadLen)
-        if sender.srt, isAck, packet.pointee.ack == other.seq &+ other.payload {
+        if sender.srt, isAck, packet.pointee.ack == other.seq &+ UInt32(other.payload) {
             let elapsed = packet.pointee.timeNs &- other.timeNs
             if elapsed > 0, elapsed <= maxSRTNs { side.srt.addNs(elapsed) }
         }
-        if sender.art, payload > 1, packet.pointee.seq == sender.seq &+ sender.payload {
+        if sender.art, packet.pointee.hasValidPayload,
+            packet.pointee.seq == sender.seq &+ UInt32(sender.payload)
+        {
             let elapsed = packet.pointee.timeNs &- other.timeNs
             if elapsed > 0, elapsed <= maxARTNs { side.art.addNs(elapsed) }
         }
@@ -252,6 +330,13 @@ struct TCPPerf: BitwiseCopyable {
         }
     }
 
+    @inline(__always)
+    private static func dropResponseTimes(_ peer: inout Peer) {
+        peer.srt = false
+        peer.art = false
+        peer.opening.remove([.fullPre, .fullCalc])
+    }
+
     /// What was counted since the last report, from the sight of the flow's present direction; then starts anew.
     mutating func report(isReversed: Bool, into stats: inout TCPPerfStats) {
         stats.rttClient = side0.rtt
@@ -279,20 +364,10 @@ struct TCPPerf: BitwiseCopyable {
 
     /// Forgets what was counted, not what is known of the connection.
     mutating func clear() {
-        side0 = Side()
-        side1 = Side()
+        side0.clear()
+        side1.clear()
         totals = Totals()
         isUpdated = false
-    }
-}
-
-extension TCPPerf.Peer {
-    @inline(__always)
-    fileprivate mutating func dropResponseTimes() {
-        srt = false
-        art = false
-        fullPre = false
-        fullCalc = false
     }
 }
 

@@ -28,7 +28,7 @@ struct TCPStateMachine: ~Copyable {
     }
 
     /// Classes of valid flag sets; 0 = not valid.
-    private enum FlagClass: UInt8, CaseIterable {
+    private enum FlagClass: UInt8, BitwiseCopyable, CaseIterable {
         case invalid, syn, synAck, fin, rst, push, ack
     }
 
@@ -37,7 +37,11 @@ struct TCPStateMachine: ~Copyable {
         var seconds: UInt32
     }
 
+    private static let classes = 8
+
+    /// Row of (direction, state), column of the class of flags: few cache lines, since each packet looks here.
     private var table: [Move]
+    private var classOfFlags: [FlagClass]
 
     init(timeouts: FlowTimeouts) {
         let seconds = { (timeout: Timeout) -> UInt32 in
@@ -49,17 +53,17 @@ struct TCPStateMachine: ~Copyable {
             case .openingRst: timeouts.openingRst
             }
         }
-        table = Array(repeating: Move(seconds: timeouts.others), count: 2 * FlowState.count * 64)
-        for flags in 0..<64 {
-            let kind = TCPStateMachine.classOf(UInt8(flags))
-            guard kind != .invalid else { continue }
+        let rows = 2 * FlowState.count
+        table = Array(repeating: Move(seconds: timeouts.others), count: rows * TCPStateMachine.classes)
+        classOfFlags = (0..<64).map { TCPStateMachine.classOf(UInt8($0)) }
+        for kind in FlagClass.allCases where kind != .invalid {
             for state in 0..<FlowState.count {
                 guard let from = FlowState(rawValue: UInt8(state)) else { continue }
                 let forward = TCPStateMachine.master(from, kind)
                 let backward = TCPStateMachine.slave(from, kind) ?? forward
                 for (direction, move) in [forward, backward].enumerated() {
                     guard let move else { continue }
-                    table[(direction * FlowState.count + state) << 6 | flags] =
+                    table[(direction * FlowState.count + state) * TCPStateMachine.classes + Int(kind.rawValue)] =
                         Move(state: move.0, seconds: seconds(move.1))
                 }
             }
@@ -70,7 +74,8 @@ struct TCPStateMachine: ~Copyable {
     @inline(__always)
     borrowing func next(_ state: FlowState, flags: UInt8, direction: PacketDirection) -> (FlowState, UInt32) {
         let row = Int(direction.rawValue) * FlowState.count + Int(state.rawValue)
-        let move = table[row << 6 | Int(flags & 0x3f)]
+        let kind = classOfFlags[Int(flags & 0x3f)]
+        let move = table[row &* TCPStateMachine.classes &+ Int(kind.rawValue)]
         return (move.state, move.seconds)
     }
 

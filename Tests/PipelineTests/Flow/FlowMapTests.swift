@@ -167,6 +167,17 @@ struct FlowMapTests {
     }
 }
 
+/// The look-ahead asks for whole cache lines and counts on this.
+struct FlowLayoutTests {
+    @Test func fieldsLieOnTheirCacheLines() {
+        #expect(MemoryLayout<FlowNode>.stride == 384)
+        #expect(MemoryLayout<FlowNode>.offset(of: \.macSrc) == 64)
+        #expect(MemoryLayout<FlowNode>.offset(of: \.src) == FlowNode.srcOffset)
+        #expect(MemoryLayout<FlowNode>.offset(of: \.dst) == FlowNode.dstOffset)
+        #expect(MemoryLayout<TCPPerf>.stride == 256)
+    }
+}
+
 /// Synthetic vectors of agent-flow.md 19.1.
 struct TCPPerfTests {
     private static func run(

@@ -80,6 +80,10 @@ package struct L7Engine: ~Copyable {
     package var perfCacheCount: Int { rrt.pendingCount }
     package var timeoutCacheCount: Int { rrt.flowCount }
 
+    /// Where a flow's slot lies, to be asked for ahead.
+    @inline(__always)
+    package func address(ofSlot index: Int32) -> UnsafeRawPointer { UnsafeRawPointer(slots.pointer(Int(index))) }
+
     // MARK: - Flows
 
     /// Takes a slot for a flow. A server endpoint that is known from other flows decides its parser, or that it is skipped.
