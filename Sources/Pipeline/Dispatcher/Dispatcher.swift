@@ -122,29 +122,30 @@ package struct Dispatcher: ~Copyable {
         packet.initialize(to: MetaPacket())
         packet.pointee.timeNs = frame.timeNs
         let length = isLive ? frame.bytes.count : 0
-        var inner = Decapsulator.Inner()
         let isParsed =
-            link == .ethernet && decapsulator.open(span, into: &packet.pointee.tunnel, inner: &inner)
-            ? PacketParser.parse(span, inner: inner, originalLength: length, into: &packet.pointee)
+            link == .ethernet
+            ? PacketParser.parse(span, through: decapsulator, originalLength: length, into: &packet.pointee)
             : PacketParser.parse(span, link: link, originalLength: length, into: &packet.pointee)
         guard isParsed else {
             counters.invalidPackets &+= 1
             return false
         }
         if isLive {
-            guard place(&packet.pointee, frame, isInner: inner.start > 0) else { return false }
+            guard place(&packet.pointee, frame) else { return false }
         } else {
             packet.pointee.l2End0 = true
             packet.pointee.l2End1 = true
         }
-        packet.pointee.tapPort |= UInt64(packet.pointee.tunnel.type.rawValue) << 32
+        if packet.pointee.isDecapsulated {
+            packet.pointee.tapPort |= UInt64(packet.pointee.tunnel.type.rawValue) << 32
+        }
         if packet.pointee.toaSrcPort != 0 { packet.pointee.tapPort |= UInt64(NATSource.toa) << 36 }
         return true
     }
 
     /// Observation facts of the interface, and time that does not step back on it.
     @inline(__always)
-    private mutating func place(_ packet: inout MetaPacket, _ frame: CaptureFrame, isInner: Bool) -> Bool {
+    private mutating func place(_ packet: inout MetaPacket, _ frame: CaptureFrame) -> Bool {
         let interface = Int(frame.interface)
         guard interface >= 0, interface < origins.count, origins[interface].isKnown else {
             counters.invalidPackets &+= 1
@@ -162,7 +163,7 @@ package struct Dispatcher: ~Copyable {
         }
         // The ends of the link are those of the outer frame.
         var (macSrc, macDst) = (packet.macSrc, packet.macDst)
-        if isInner, frame.bytes.count >= 14 {
+        if packet.isDecapsulated, frame.bytes.count >= 14 {
             let span = RawSpan(_unsafeBytes: frame.bytes)
             macDst = span.be64(at: 0) >> 16
             macSrc = span.be64(at: 4) & 0xffff_ffff_ffff

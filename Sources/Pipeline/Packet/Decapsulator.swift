@@ -88,26 +88,7 @@ package struct Decapsulator: Sendable {
 
     /// - Returns: false when there is no tunnel; `inner` is then of no meaning. A tunnel that is only trimmed leaves
     ///   `tunnel` empty.
-    @inline(__always)
     func open(_ frame: RawSpan, into tunnel: inout PacketTunnel, inner: inout Inner) -> Bool {
-        // Most packets: TCP, or UDP to a port that no tunnel uses.
-        guard mayBeTunnel(frame) else { return false }
-        return openLayers(frame, into: &tunnel, inner: &inner)
-    }
-
-    @inline(__always)
-    private func mayBeTunnel(_ frame: RawSpan) -> Bool {
-        guard frame.byteCount >= 14 + 44 else { return false }
-        switch frame.be16(at: 12) {
-        case EtherType.ipv4: return frame.u8(at: 23) != IPProtocol.tcp
-        case EtherType.ipv6: return frame.u8(at: 20) != IPProtocol.tcp
-        case EtherType.dot1q, EtherType.qinq: return true
-        default: return false
-        }
-    }
-
-    @inline(never)
-    private func openLayers(_ frame: RawSpan, into tunnel: inout PacketTunnel, inner: inout Inner) -> Bool {
         inner = Inner()
         guard Self.readLink(frame, &inner) else { return false }
         var layers = 0
@@ -155,6 +136,20 @@ package struct Decapsulator: Sendable {
     }
 
     // MARK: - What lies in an IP packet
+
+    /// Whether the headers of a packet are such as a tunnel has.
+    @inline(__always)
+    static func mayHold(_ packet: MetaPacket) -> Bool {
+        switch packet.proto {
+        case IPProtocol.udp:
+            switch packet.portDst {
+            case 4789, 8472, 6784, 6081, 4790: true
+            default: packet.portDst == packet.portSrc && packet.macDst >> 32 == 0xffff
+            }
+        case IPProtocol.gre, IPProtocol.ipv4, IPProtocol.ipv6: true
+        default: false
+        }
+    }
 
     private func match(_ frame: RawSpan, _ outer: Inner) -> Match? {
         let l3 = outer.network

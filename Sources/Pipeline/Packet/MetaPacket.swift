@@ -49,6 +49,8 @@ package struct MetaPacket: BitwiseCopyable, Sendable {
     package var l2End0 = false
     package var l2End1 = false
     package var isNDPReply = false
+    /// The packet came in a tunnel that was taken off, shown or not.
+    package var isDecapsulated = false
     package var toaSrcPort: UInt16 = 0
     package var toaSrcIP: UInt32 = 0
     /// What was around the packet; all other fields are of the inner frame.

@@ -46,10 +46,22 @@ package enum PacketParser {
     package static func parse(
         _ frame: RawSpan, through decapsulator: Decapsulator, originalLength: Int, into packet: inout MetaPacket
     ) -> Bool {
+        guard parseEthernet(frame, originalLength: originalLength, into: &packet) else { return false }
+        guard packet.proto != IPProtocol.tcp, Decapsulator.mayHold(packet) else { return true }
+        return parseContent(frame, through: decapsulator, originalLength: originalLength, into: &packet)
+    }
+
+    /// Of a packet that looks like a tunnel: what is in it, or the packet itself.
+    @inline(never)
+    private static func parseContent(
+        _ frame: RawSpan, through decapsulator: Decapsulator, originalLength: Int, into packet: inout MetaPacket
+    ) -> Bool {
         var inner = Decapsulator.Inner()
-        guard decapsulator.open(frame, into: &packet.tunnel, inner: &inner) else {
-            return parseEthernet(frame, originalLength: originalLength, into: &packet)
-        }
+        var content = MetaPacket()
+        guard decapsulator.open(frame, into: &content.tunnel, inner: &inner) else { return true }
+        content.timeNs = packet.timeNs
+        content.isDecapsulated = true
+        packet = content
         return parse(frame, inner: inner, originalLength: originalLength, into: &packet)
     }
 
