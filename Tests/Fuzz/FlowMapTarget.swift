@@ -19,7 +19,7 @@ struct FlowMapTarget: FuzzTarget {
         return [connection.flatMap { $0 }, [2, 1, 0, 0, 0, 40, 0, 5, 3, 1, 0, 0, 0, 90, 0, 5], Array(0..<128)]
     }
 
-    mutating func run(_ input: [UInt8]) throws(Finding) {
+    mutating func run(_ input: [UInt8]) throws(Finding) -> Bool {
         var settings = FlowMap.Settings()
         settings.concurrentFlowLimit = 24
         settings.hashSlots = 64
@@ -67,6 +67,7 @@ struct FlowMapTarget: FuzzTarget {
         guard map.concurrentFlows == 0, counters.new == counters.closed else {
             throw Finding(what: "\(map.concurrentFlows) flows left")
         }
+        return recorded > 0
     }
 
     private static func frame(_ bytes: [UInt8]) -> [UInt8] {

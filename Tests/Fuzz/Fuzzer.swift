@@ -65,6 +65,7 @@ protocol FuzzTarget {
     init()
     /// Inputs that changes start from.
     static var seeds: [[UInt8]] { get }
+    /// - Returns: whether the input was taken, not refused at the door.
     /// - Throws: when a promise is broken. A trap or a fault of the process is a finding as well.
-    mutating func run(_ input: [UInt8]) throws(Finding)
+    mutating func run(_ input: [UInt8]) throws(Finding) -> Bool
 }

@@ -37,7 +37,7 @@ enum Fuzz {
         var target = type.init()
         let seeds = type.seeds
         let end = seconds.map { time(nil) + $0 }
-        var done = 0
+        var (done, taken) = (0, 0)
         var seed = first
         while done < executions, end.map({ time(nil) < $0 }) ?? true {
             // Only when asked: a line a thousand inputs.
@@ -48,7 +48,7 @@ enum Fuzz {
                 let base = corpus[mutator.random.below(corpus.count)]
                 let input = mutator.change(base, others: seeds)
                 do {
-                    try target.run(input)
+                    if try target.run(input) { taken += 1 }
                 } catch {
                     print("finding of \(type.name), seed \(seed): \(error.what)")
                     print(input.map { String($0, radix: 16) }.joined(separator: " "))
@@ -60,6 +60,6 @@ enum Fuzz {
             }
             seed &+= 1
         }
-        print("\(type.name): \(done) executions, no finding")
+        print("\(type.name): \(done) executions, \(taken) of them taken, no finding")
     }
 }

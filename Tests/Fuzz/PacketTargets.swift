@@ -28,14 +28,15 @@ struct LinkTarget: FuzzTarget {
         return out
     }
 
-    mutating func run(_ input: [UInt8]) throws(Finding) {
+    mutating func run(_ input: [UInt8]) throws(Finding) -> Bool {
         let frame = Array(input.dropFirst())
         let link = LinkTarget.links[Int(input.first ?? 0) % LinkTarget.links.count]
         var packet = MetaPacket()
         guard PacketParser.parse(frame.span.bytes, link: link, originalLength: input.count, into: &packet) else {
-            return
+            return false
         }
         try check(packet, frame)
+        return true
     }
 }
 
@@ -57,10 +58,13 @@ struct NetworkTarget: FuzzTarget {
         ]
     }
 
-    mutating func run(_ input: [UInt8]) throws(Finding) {
+    mutating func run(_ input: [UInt8]) throws(Finding) -> Bool {
         var packet = MetaPacket()
-        guard PacketParser.parse(input.span.bytes, link: .ethernet, originalLength: 0, into: &packet) else { return }
+        guard PacketParser.parse(input.span.bytes, link: .ethernet, originalLength: 0, into: &packet) else {
+            return false
+        }
         try check(packet, input)
+        return packet.l4Protocol != .unknown
     }
 }
 
@@ -72,16 +76,17 @@ protocol TunnelTarget: FuzzTarget {
 extension TunnelTarget {
     static var seeds: [[UInt8]] { SampleFrames.tunnels.filter { $0.type == type }.map { $0.header + $0.content } }
 
-    mutating func run(_ input: [UInt8]) throws(Finding) {
+    mutating func run(_ input: [UInt8]) throws(Finding) -> Bool {
         var shown: TunnelSet = [.vxlan]
         shown.insert(Self.type)
         var packet = MetaPacket()
         guard
             PacketParser.parse(
                 input.span.bytes, through: Decapsulator(shown: shown), originalLength: input.count, into: &packet)
-        else { return }
+        else { return false }
         guard packet.tunnel.tier <= 2 else { throw Finding(what: "tier \(packet.tunnel.tier)") }
         try check(packet, input)
+        return packet.tunnel.type == Self.type
     }
 }
 
