@@ -9,7 +9,7 @@ RELEASE := -c release --static-swift-stdlib --explicit-target-dependency-import-
 DEBUG := --explicit-target-dependency-import-check error
 BIN := .build/release
 
-.PHONY: help run build setup test unit-test integration-test screen-test bench lint format install clean
+.PHONY: help run build setup test unit-test integration-test screen-test bench fuzz lint format install clean
 
 help:
 	@echo 'make run [ARGS=...]      install what is missing, build, start dftop (by sudo when not root)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make build               release build into $(BIN)'
 	@echo 'make unit-test | integration-test | screen-test    one kind of test'
 	@echo 'make bench [ARGS=...]    measure, beside nfpcapd, argus and tshark'
+	@echo 'make fuzz [ARGS=...]     changed input for the packet parsers, with address sanitizer'
 	@echo 'make lint | format       check or rewrite the layout of the sources, check the module layers'
 	@echo 'make install [PREFIX=/usr/local] [DESTDIR=]       programs, manual pages, shell completion'
 	@echo 'make clean               remove what was built'
@@ -58,6 +59,9 @@ bench:
 	@scripts/setup --bench
 	swift build $(RELEASE)
 	Benchmarks/run --bin $(BIN) $(ARGS)
+
+fuzz: setup
+	scripts/fuzz $(ARGS)
 
 lint:
 	swift format lint --strict --parallel -r Package.swift Sources Tests Benchmarks
