@@ -196,3 +196,26 @@ def same_across_the_wire():
         harness.stop_all()
     return f"{notes} rows"
 
+
+
+def traffic(capture, *kind):
+    """Packets and bytes of all rows of a kind; those of packets are counted one by one."""
+    done = dftop("print", *kind, "-r", capture, "-o", "json", seconds=120)
+    rows = records(done.stdout.decode())
+    if kind == ("packets",):
+        return len(rows), sum(row["packet_length"] for row in rows)
+    return (sum(row.get("packet_tx", 0) + row.get("packet_rx", 0) for row in rows),
+            sum(row.get("byte_tx", 0) + row.get("byte_rx", 0) for row in rows))
+
+
+@test
+def nothing_is_lost():
+    """Packets and bytes read = those of the flows by the second, by the minute, and of the documents of both."""
+    count = 0
+    for capture in some_captures():
+        truth = traffic(capture, "packets")
+        for kind in (("flows",), ("flows", "--interval", "1s"), ("metrics", "--table", "network_map.1s"), ("metrics", "--table", "network_map.1m")):
+            told = traffic(capture, *kind)
+            check(told == truth, f"{capture.name}: {truth} packets and bytes were read, {' '.join(kind)} tells {told}")
+        count += truth[0]
+    return f"{count} packets"
