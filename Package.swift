@@ -93,7 +93,7 @@ let package = Package(
             name: "WireTests",
             dependencies: ["Wire", "Model", "Pipeline", "ServerCore", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
-        .testTarget(name: "CaptureTests", dependencies: ["Capture", "Model"], swiftSettings: strict),
+        .testTarget(name: "CaptureTests", dependencies: ["Capture", "Model", "CLinux"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model", "Samples"],
             swiftSettings: strict),

@@ -124,6 +124,8 @@ def kill_agent():
         server.settled()
         found = stored_names(server, "a")
         check(server.program.alive(), "the server ended with the agent")
+        own = server.query("SELECT count(*) AS n FROM flow_log.l4_flow_log WHERE server_port = 20033 OR client_port = 20033")
+        check(int(own[0]["n"]) == 0, f"the agent captured its own connection in {own[0]['n']} flows")
         # An agent holds requests until its windows close (spec agent-l7 9): those of the last seconds go with it.
         early = [name for name, at in sent if at < killed - 15 and name not in found]
         check(not early, f"{len(early)} requests older than 15 s are missing")

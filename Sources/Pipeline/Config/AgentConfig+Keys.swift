@@ -22,6 +22,19 @@ extension AgentConfig {
             let filter = try v.text()
             c.pipeline.filter = filter.isEmpty ? nil : filter
         }
+        add("inputs.cbpf.af_packet.skip_npb_bpf") { c, v throws(ConfigMismatch) in
+            if try v.bool() { c.own.copies = nil }
+        }
+        add("outputs.npb.target_port") { c, v throws(ConfigMismatch) in
+            c.own.copies?.port = UInt16(try v.integer(1...65535))
+        }
+        add("outputs.npb.custom_vxlan_flags") { c, v throws(ConfigMismatch) in
+            c.own.copies?.flags = UInt8(try v.integer(0...255))
+        }
+        add("global.communication.proxy_controller_port") { c, v throws(ConfigMismatch) in
+            let port = UInt16(try v.integer(1...65535))
+            if !c.own.controllerPorts.contains(port) { c.own.controllerPorts.append(port) }
+        }
         add("inputs.cbpf.af_packet.tunning.ring_blocks") { c, v throws(ConfigMismatch) in
             c.pipeline.ring.blocks = UInt32(try v.integer(8...1_000_000))
         }

@@ -1,4 +1,4 @@
-import Capture
+package import Capture
 package import Model
 
 /// The agent's configuration tree as typed settings. Defaults are the catalogue's. Source: agent-config.md 3.
@@ -8,6 +8,8 @@ package import Model
 package struct AgentConfig: Sendable {
     package var pipeline = AgentPipeline.Settings()
     package var sender = SenderSettings()
+    /// Of an agent that sends to an ingester; its address on the way there is found out at start.
+    package var own = OwnTraffic()
     /// Accepted keys that change nothing here.
     package private(set) var unused: [String] = []
     /// Paths that were set, so that modes can choose their own defaults for the others.

@@ -23,17 +23,10 @@ package final class AgentPipeline: Sendable {
         /// pcap-filter expression, nil = everything.
         package var filter: String?
         package var identity = EndpointLabeler()
-        /// Own connections that are not captured: to the ingester.
-        package var excluded: [(host: String, port: UInt16)] = []
+        /// What is never captured live; nil = everything is.
+        package var own: OwnTraffic?
 
         package init() {}
-
-        /// The user's filter without the agent's own traffic. Source: agent-flow.md 4.3.
-        var captureExpression: String? {
-            var parts = filter.map { ["(\($0))"] } ?? []
-            parts += excluded.map { "not (host \($0.host) and tcp port \($0.port))" }
-            return parts.isEmpty ? nil : parts.joined(separator: " and ")
-        }
     }
 
     /// Sees every packet, and every parsed message before it is joined; for `print packets` and `print l7-messages`.
@@ -163,7 +156,7 @@ package final class AgentPipeline: Sendable {
     ) throws(Failure) {
         var interfaces = try settings.interfaces.resolve(NetworkInterface.all())
         let filter: CaptureFilter?
-        if let expression = settings.captureExpression { filter = try CaptureFilter(expression) } else { filter = nil }
+        if let expression = settings.filter { filter = try CaptureFilter(expression) } else { filter = nil }
         let ring = try PacketRing(settings: settings.ring)
         try ring.apply(socketFilter(filter, interfaces))
         let stages = LiveStages(settings: settings, sink: sink, interfaces: interfaces)
@@ -211,6 +204,8 @@ package final class AgentPipeline: Sendable {
     }
 
     private func socketFilter(_ filter: CaptureFilter?, _ interfaces: [NetworkInterface]) -> SocketFilter {
-        SocketFilter(filter: filter, interfaces: interfaces.map(\.index), snapLength: settings.ring.snapLength)
+        SocketFilter(
+            filter: filter, own: settings.own, interfaces: interfaces.map(\.index), snapLength: settings.ring.snapLength
+        )
     }
 }

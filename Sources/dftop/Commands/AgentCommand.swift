@@ -49,7 +49,7 @@ struct AgentCommand: ParsableCommand {
         settings.compressesL7 = config.sender.compressesL7
         settings.maxThroughputMbps = config.sender.maxThroughputMbps
         settings.overflow = config.sender.dropsOnOverflow ? .drop : .wait
-        for address in resolve(destination.host) { config.pipeline.excluded.append((address, destination.port)) }
+        config.pipeline.own = AgentCommand.ownTraffic(toward: destination, config)
         let sink = SenderSink(settings)
         let pipeline = AgentPipeline(settings: config.pipeline, sink: sink)
         Interruption.onSignal { pipeline.stop() }
@@ -127,23 +127,36 @@ struct AgentCommand: ParsableCommand {
         return config
     }
 
-    /// Numeric addresses of a host name, for the capture filter; none when it does not resolve yet.
-    private func resolve(_ host: String) -> [String] {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
-        defer { freeaddrinfo(list) }
-        var out: [String] = []
-        var entry = list
-        while let item = entry {
-            var text = [CChar](repeating: 0, count: 256)
-            if getnameinfo(item.pointee.ai_addr, item.pointee.ai_addrlen, &text, 256, nil, 0, NI_NUMERICHOST) == 0 {
-                let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-                if !out.contains(name), !name.contains("%") { out.append(name) }
-            }
-            entry = item.pointee.ai_next
+    /// What this agent does not capture: its own way to the ingester among others. Without a route the address stays open.
+    private static func ownTraffic(toward destination: Destination, _ config: AgentConfig) -> OwnTraffic {
+        var own = config.own
+        own.ingesterPort = destination.port
+        if let (ip, isIPv6) = localAddress(toward: destination.host, destination.port) {
+            own.localIP = ip
+            own.isIPv6 = isIPv6
         }
-        return Array(out.prefix(8))
+        return own
+    }
+
+    /// Address that this host uses on the way to another; nothing is sent.
+    private static func localAddress(toward host: String, _ port: UInt16) -> (ip: IPAddress, isIPv6: Bool)? {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, "\(port)", &hints, &list) == 0, let first = list?.pointee else { return nil }
+        defer { freeaddrinfo(list) }
+        let probe = socket(first.ai_family, first.ai_socktype | O_CLOEXEC, 0)
+        guard probe >= 0 else { return nil }
+        defer { close(probe) }
+        var name = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        guard connect(probe, first.ai_addr, first.ai_addrlen) == 0 else { return nil }
+        return withUnsafeMutableBytes(of: &name) { raw -> (ip: IPAddress, isIPv6: Bool)? in
+            guard let address = raw.baseAddress?.assumingMemoryBound(to: sockaddr.self),
+                getsockname(probe, address, &length) == 0
+            else { return nil }
+            if first.ai_family == AF_INET6 { return IPAddress(octets: raw[8..<24]).map { ($0, true) } }
+            return (IPAddress(v4: raw[4..<8].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }), false)
+        }
     }
 }
