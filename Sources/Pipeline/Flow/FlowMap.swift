@@ -316,36 +316,6 @@ package struct FlowMap: ~Copyable {
         node.pointee.isTapSideKnown = true
     }
 
-    // MARK: - Tunnels and real addresses
-
-    private mutating func openTunnel(_ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel) {
-        node.pointee.tunnelType = tunnel.type
-        node.pointee.tunnelTier = tunnel.tier
-        node.pointee.tunnel = tunnels.take()
-        tunnels[node.pointee.tunnel].pointee.type = tunnel.type.rawValue
-        tunnels[node.pointee.tunnel].pointee.tier = tunnel.tier
-        updateTunnel(node, tunnel, .clientToServer)
-    }
-
-    private func updateTunnel(
-        _ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel, _ direction: PacketDirection
-    ) {
-        guard node.pointee.tunnel >= 0 else { return }
-        let known = tunnels[node.pointee.tunnel]
-        if (direction == .clientToServer) != node.pointee.isTunnelSwapped {
-            known.pointee.sent(tunnel)
-        } else {
-            known.pointee.received(tunnel)
-        }
-    }
-
-    /// The source of real addresses in the capture port only rises. Source: agent-flow.md 8.8.
-    private func raiseNATSource(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
-        let mask: UInt64 = 0xf << 36
-        let new = packet.pointee.tapPort & mask
-        if new > node.pointee.tapPort & mask { node.pointee.tapPort = node.pointee.tapPort & ~mask | new }
-    }
-
     // MARK: - Known flows
 
     @inline(__always)
