@@ -20,6 +20,8 @@ package struct SocketFilter {
                 }
                 out.append(insn)
             }
+            // What follows takes the index register for 0; the filter may have left the size of a header in it.
+            out.append(dft_insn(code: 0x01, jt: 0, jf: 0, k: 0))
         }
         program = out + Self.builtIn(own) + Self.list(interfaces, snapLength)
     }

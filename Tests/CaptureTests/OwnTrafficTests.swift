@@ -46,6 +46,18 @@ struct OwnTrafficTests {
         #expect(Self.text(program) == wanted)
     }
 
+    /// A filter on ports leaves the size of the IP header in the index register.
+    @Test func userFilterComesFirst() throws {
+        let filter = try CaptureFilter("tcp port 80")
+        let program = SocketFilter(filter: filter, own: OwnTraffic(), interfaces: [1], snapLength: 96).program
+        let count = filter.instructions.count
+        #expect(filter.instructions.contains { $0.code == 0xb1 }, "the filter does not use the index register")
+        #expect(program[count].code == 0x01 && program[count].k == 0)
+        for (at, insn) in program.prefix(count).enumerated() where insn.code == 0x05 {
+            #expect(at + 1 + Int(insn.k) == count, "acceptance goes on behind the filter")
+        }
+    }
+
     /// Every jump of every variant stays inside the program.
     @Test func variants() {
         for isIPv6 in [false, true] {
