@@ -4,7 +4,8 @@ import Model
 /// Turns captured frames into `MetaPacket`s and feeds them to its `FlowMap`. One a capture thread; not shared.
 ///
 /// Frames come in batches: `prepare` parses all of a batch and asks the caches for what is known of their flows, `account`
-/// then takes them one by one. So the memory latency of one packet passes while the others are worked on.
+/// then takes them one by one, `endBatch` looks into their payloads. So the memory latency of one packet passes while the
+/// others are worked on, and each step's code stays in the cache for several packets.
 /// Source: agent-flow.md 4.2, 5.2.
 package struct Dispatcher: ~Copyable {
     /// Module `dispatcher`, since the start.
@@ -81,7 +82,7 @@ package struct Dispatcher: ~Copyable {
         counters.kernelDrops = drops
     }
 
-    /// Parses the frames, at most `batch`; their bytes stay borrowed until the last of them is accounted.
+    /// Parses the frames, at most `batch`; their bytes stay borrowed until `endBatch`.
     package mutating func prepare(_ frames: UnsafeBufferPointer<CaptureFrame>) {
         precondition(frames.count <= Dispatcher.batch)
         for index in 0..<frames.count {
@@ -100,15 +101,25 @@ package struct Dispatcher: ~Copyable {
         }
     }
 
-    /// Accounts a prepared frame.
+    /// Lets time pass up to a prepared frame. False: the flow table's output is to be drained first, then call again.
+    @inline(__always)
+    package mutating func advance(to index: Int) -> Bool {
+        !prepared[index].isKept || flowMap.advance(to: packets[index].timeNs)
+    }
+
+    /// Accounts a prepared frame, after `advance(to:)`.
     /// - Returns: the packet; nil when it was dropped before the flow table.
     @inline(__always)
     package mutating func account(_ index: Int, _ frame: CaptureFrame) -> UnsafePointer<MetaPacket>? {
         guard prepared[index].isKept else { return nil }
         let packet = packets + index
-        flowMap.inject(packet, hash: prepared[index].hash, frame: RawSpan(_unsafeBytes: frame.bytes))
+        flowMap.take(packet, hash: prepared[index].hash, frame: frame.bytes)
         return UnsafePointer(packet)
     }
+
+    /// Ends a batch, before its frames go.
+    @inline(__always)
+    package mutating func endBatch() { flowMap.parseWaiting() }
 
     @inline(__always)
     private mutating func parse(_ frame: CaptureFrame, into packet: UnsafeMutablePointer<MetaPacket>) -> Bool {

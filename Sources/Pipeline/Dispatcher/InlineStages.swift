@@ -3,7 +3,7 @@ import Model
 
 /// All stages of an agent in one thread, for replays: deterministic, lossless, packet time as the only clock.
 final class InlineStages {
-    private static let messageBatch = 512
+    private static let messageBatch = 64
 
     private var dispatcher: Dispatcher
     private var metrics: MetricsStage
@@ -29,6 +29,7 @@ final class InlineStages {
     func handle(_ frames: UnsafeBufferPointer<CaptureFrame>, observer: (any AgentPipeline.Observer)?) {
         dispatcher.prepare(frames)
         for index in 0..<frames.count {
+            while !dispatcher.advance(to: index) { drain(observer: observer) }
             let packet = dispatcher.account(index, frames[index])
             let timeNs = frames[index].timeNs
             if timeNs > newestNs { newestNs = timeNs }
@@ -40,6 +41,7 @@ final class InlineStages {
                 tickNs = timeNs &+ 1_000_000_000
             }
         }
+        dispatcher.endBatch()
     }
 
     /// Hands on what the flow table has made: second flows first, then what was parsed in them.

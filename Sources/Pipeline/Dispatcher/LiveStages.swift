@@ -75,6 +75,7 @@ final class LiveStages {
     func handle(_ frames: UnsafeBufferPointer<CaptureFrame>, observer: (any AgentPipeline.Observer)?) {
         dispatcher.prepare(frames)
         for index in 0..<frames.count {
+            while !dispatcher.advance(to: index) { drain(observer: observer) }
             let packet = dispatcher.account(index, frames[index])
             if let observer, let packet { observer.observe(packet: packet.pointee, frame: frames[index]) }
             if dispatcher.flowMap.isOutputFull
@@ -83,10 +84,11 @@ final class LiveStages {
                 drain(observer: observer)
             }
         }
+        dispatcher.endBatch()
     }
 
     func tick(nowNs: UInt64, observer: (any AgentPipeline.Observer)?) {
-        dispatcher.flowMap.tick(nowNs: nowNs)
+        while !dispatcher.flowMap.advance(to: nowNs) { drain(observer: observer) }
         drain(observer: observer)
     }
 

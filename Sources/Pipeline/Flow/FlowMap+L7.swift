@@ -14,14 +14,76 @@ package struct L7Stage: ~Copyable {
     }
 }
 
+/// Payloads of one batch of packets. The L7 side takes them together: its code and that of the flow table are each larger
+/// than the first cache level.
+struct WaitingPayloads: ~Copyable {
+    struct Item {
+        let node: Int32
+        let packet: UnsafeMutablePointer<MetaPacket>
+        let payload: UnsafeRawBufferPointer
+    }
+
+    private static var capacity: Int { 64 }
+    private let items: UnsafeMutablePointer<Item> = .allocate(capacity: capacity)
+    private(set) var count = 0
+
+    deinit { items.deallocate() }
+
+    var isFull: Bool { count == Self.capacity }
+
+    @inline(__always)
+    mutating func append(_ item: Item) {
+        (items + count).initialize(to: item)
+        count &+= 1
+    }
+
+    @inline(__always)
+    func item(_ number: Int) -> Item { items[number] }
+
+    mutating func removeAll() { count = 0 }
+}
+
 extension FlowMap {
-    @inline(never)
-    mutating func parseL7(
-        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: inout MetaPacket, frame: RawSpan
+    /// Puts a payload aside for `parseWaiting`.
+    @inline(__always)
+    mutating func putAside(
+        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
+        _ frame: UnsafeRawBufferPointer
     ) {
         guard l7.isEnabled else { return }
-        if node.pointee.l7 < 0 { openL7(node, packet) }
-        if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.timeNs) { return }
+        if node.pointee.l7 < 0 { openL7(node, packet.pointee) }
+        if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.pointee.timeNs) { return }
+        if waiting.isFull { parseWaiting() }
+        let start = Int(packet.pointee.payloadOffset)
+        node.pointee.hasWaitingPayload = true
+        waiting.append(
+            WaitingPayloads.Item(
+                node: index, packet: packet,
+                payload: UnsafeRawBufferPointer(rebasing: frame[start..<(start + Int(packet.pointee.payloadCaptured))]))
+        )
+    }
+
+    /// Gives the payloads put aside to the L7 side, in the order of their packets. To be called before their frames end.
+    @inline(__always)
+    package mutating func parseWaiting() {
+        if waiting.count > 0 { parseAll() }
+    }
+
+    @inline(never)
+    private mutating func parseAll() {
+        for number in 0..<waiting.count {
+            let item = waiting.item(number)
+            let node = nodes[item.node]
+            node.pointee.hasWaitingPayload = false
+            parseL7(node, item.node, &item.packet.pointee, payload: RawSpan(_unsafeBytes: item.payload))
+        }
+        waiting.removeAll()
+    }
+
+    @inline(__always)
+    private mutating func parseL7(
+        _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: inout MetaPacket, payload: RawSpan
+    ) {
         var input = L7Packet()
         input.timeNs = packet.timeNs
         input.ipSrc = packet.ipSrc
@@ -36,8 +98,6 @@ extension FlowMap {
         let fromSource = packet.direction == .clientToServer
         input.epcIDSrc = fromSource ? node.pointee.src.epc : node.pointee.dst.epc
         input.epcIDDst = fromSource ? node.pointee.dst.epc : node.pointee.src.epc
-        let start = Int(packet.payloadOffset)
-        let payload = frame.extracting(start..<(start + Int(packet.payloadCaptured)))
         let first = l7.output.messages.count
         let outcome = l7.engine.parse(slot: node.pointee.l7, packet: input, payload: payload, into: &l7.output)
         switch outcome.result {
@@ -50,7 +110,9 @@ extension FlowMap {
         if outcome.l7Protocol != .unknown { node.pointee.l7Protocol = outcome.l7Protocol.rawValue }
         node.pointee.l7FailedCount &+= outcome.failedCount
         guard outcome.result == .parsed else { return }
-        node.pointee.l7Perf.merge(outcome.stats)
+        for position in first..<l7.output.messages.count where l7.output.messages[position].pointee.hasStats {
+            node.pointee.l7Perf.merge(l7.output.messages[position].pointee.stats)
+        }
         if outcome.direction != packet.direction, node.pointee.directionScore != ServiceTable.max {
             reverseByL7(node)
             packet.direction = packet.direction.reversed
@@ -129,7 +191,7 @@ extension FlowMap {
         if node.pointee.hasExtra { updateExtra(node, index) }
         let first = l7.output.messages.count
         let closed = l7.engine.close(slot: node.pointee.l7, into: &l7.output)
-        node.pointee.l7Perf.merge(closed.held.stats)
+        node.pointee.l7Perf.merge(l7.output.messages.stats(from: first))
         node.pointee.l7FailedCount &+= closed.held.failedCount
         for position in first..<l7.output.messages.count { complete(position, node) }
         node.pointee.l7Perf.errTimeout &+= closed.forwardTimeouts &+ closed.reversedTimeouts

@@ -42,9 +42,10 @@ package struct FlowMap: ~Copyable {
     }
 
     static var windowSlots: Int { 512 }
-    static var outputCapacity: Int { 1024 }
+    /// Records of a batch: what is made and read next fits into the second cache level.
+    static var outputCapacity: Int { 128 }
 
-    private struct SlotEntry: BitwiseCopyable {
+    struct SlotEntry: BitwiseCopyable {
         var node: Int32
         var generation: UInt32
     }
@@ -66,18 +67,23 @@ package struct FlowMap: ~Copyable {
     let states: TCPStateMachine
     package var l7: L7Stage
 
-    private var table: FlowTable
-    private var slots: [[SlotEntry]]
+    var table: FlowTable
+    /// Flows by the second in which they are looked at next, as a ring.
+    var slots: [[SlotEntry]]
     private var flowCounter: UInt32 = 0
-    private let windowSeconds: UInt64
+    let windowSeconds: UInt64
+    /// The walk over the seconds that are over, which pauses when the output is full.
+    var walk = WindowWalk()
+    /// Payloads of this batch of packets that the L7 side has still to see.
+    var waiting = WaitingPayloads()
 
     /// Start of the open window, nanoseconds; whole seconds after the first flush.
-    private var startNs: UInt64
+    var startNs: UInt64
 
     /// Records waiting to be handed on; the dispatcher drains them. A flush may make more than `outputCapacity`.
     private var output: UnsafeMutablePointer<TaggedFlow>
     private var outputSize = FlowMap.outputCapacity
-    private var outputCount = 0
+    private(set) var outputCount = 0
 
     /// - Parameter clockNs: wall clock when live; time of the first packet in a replay.
     package init(settings: Settings, labeler: EndpointLabeler, l7: consuming L7Stage, clockNs: UInt64) {
@@ -149,18 +155,31 @@ package struct FlowMap: ~Copyable {
         }
     }
 
-    /// Accounts one packet.
+    /// Accounts one packet, whole.
     /// - Parameters:
     ///   - hash: of the packet, by `hash`.
     ///   - frame: that `packet` was parsed from, borrowed for the call.
     package mutating func inject(_ packet: UnsafeMutablePointer<MetaPacket>, hash: UInt32, frame: RawSpan) {
+        while !advance(to: packet.pointee.timeNs) {}
+        frame.withUnsafeBytes {
+            take(packet, hash: hash, frame: $0)
+            parseWaiting()
+        }
+    }
+
+    /// Accounts one packet of a batch after `advance(to:)` its time. Its payload may wait for `parseWaiting`.
+    /// - Parameters:
+    ///   - packet: stays as it is until `parseWaiting`.
+    ///   - frame: that it was parsed from, borrowed until `parseWaiting`.
+    @inline(__always)
+    package mutating func take(
+        _ packet: UnsafeMutablePointer<MetaPacket>, hash: UInt32, frame: UnsafeRawBufferPointer
+    ) {
         guard packet.pointee.timeNs >= startNs else {
             counters.dropByWindow &+= 1
             counters.dropByWindowBytes &+= UInt64(packet.pointee.packetLen)
             return
         }
-        if packet.pointee.timeNs >= startNs &+ settings.packetDelayNs &+ 1_000_000_000 { flush(packet.pointee.timeNs) }
-
         var search = FlowTable.Search(hash: hash)
         while true {
             let index = table.next(&search)
@@ -173,19 +192,6 @@ package struct FlowMap: ~Copyable {
             }
         }
         create(hash: hash, packet, frame: frame)
-    }
-
-    /// Closes what has ended by `nowNs`: called without packets, with the clock when live.
-    package mutating func tick(nowNs: UInt64) {
-        if nowNs >= startNs &+ settings.packetDelayNs &+ 1_000_000_000 { flush(nowNs) }
-    }
-
-    /// For the end of a replay: lets one more second pass. Returns the time reached; nil when no flow is left.
-    package mutating func closeOneSecond() -> UInt64? {
-        guard nodes.count > 0 else { return nil }
-        let nowNs = startNs &+ settings.packetDelayNs &+ 1_000_000_000
-        flush(nowNs)
-        return nowNs
     }
 
     package var hasOutput: Bool { outputCount > 0 }
@@ -218,7 +224,11 @@ package struct FlowMap: ~Copyable {
 
     // MARK: - New flows
 
-    private mutating func create(hash: UInt32, _ packet: UnsafeMutablePointer<MetaPacket>, frame: RawSpan) {
+    private mutating func create(
+        hash: UInt32, _ packet: UnsafeMutablePointer<MetaPacket>, frame: UnsafeRawBufferPointer
+    ) {
+        // What a request told about its server counts for the next flow.
+        parseWaiting()
         guard nodes.count < settings.concurrentFlowLimit else {
             counters.dropByCapacity &+= 1
             counters.dropByCapacityBytes &+= UInt64(packet.pointee.packetLen)
@@ -321,8 +331,9 @@ package struct FlowMap: ~Copyable {
     @inline(__always)
     private mutating func update(
         _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
-        frame: RawSpan
+        frame: UnsafeRawBufferPointer
     ) {
+        if node.pointee.hasWaitingPayload { parseWaiting() }
         if !node.pointee.periodSenders.isEmpty,
             packet.pointee.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000
                 || packet.pointee.timeNs < node.pointee.statTimeNs
@@ -417,7 +428,7 @@ package struct FlowMap: ~Copyable {
     @inline(__always)
     private mutating func measure(
         _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
-        frame: RawSpan
+        frame: UnsafeRawBufferPointer
     ) {
         var isForL7 = true
         switch node.pointee.l4Protocol {
@@ -439,102 +450,7 @@ package struct FlowMap: ~Copyable {
             isForL7 = false
         case .unknown: isForL7 = false
         }
-        if isForL7, packet.pointee.payloadCaptured > 0 { parseL7(node, index, &packet.pointee, frame: frame) }
-    }
-
-    // MARK: - Time
-
-    @inline(__always)
-    private mutating func enqueue(_ index: Int32, _ node: UnsafeMutablePointer<FlowNode>) {
-        let slot = Int(UInt64(node.pointee.timestampKey) & (windowSeconds - 1))
-        slots[slot].append(SlotEntry(node: index, generation: node.pointee.generation))
-    }
-
-    /// Source: agent-flow.md 8.2.
-    private mutating func flush(_ timeNs: UInt64) {
-        let next = (timeNs &- settings.packetDelayNs) / 1_000_000_000
-        let first = startNs / 1_000_000_000
-        let nextNs = next * 1_000_000_000
-        guard next > first else {
-            if nextNs > startNs { startNs = nextNs }
-            return
-        }
-        startNs = nextNs
-        for second in first..<min(next, first + windowSeconds) {
-            let slot = Int(second & (windowSeconds - 1))
-            guard !slots[slot].isEmpty else { continue }
-            var entries: [SlotEntry] = []
-            swap(&entries, &slots[slot])
-            counters.totalScan &+= UInt64(entries.count)
-            for (position, entry) in entries.enumerated() {
-                prefetch(entries, ahead: position, second: second)
-                let node = nodes[entry.node]
-                guard isDue(node, entry, second) else { continue }
-                let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
-                if deadline < nextNs {
-                    close(node, entry.node)
-                } else {
-                    if !node.pointee.periodSenders.isEmpty, settings.reportsEachSecond {
-                        _ = report(node, entry.node, closing: nil)
-                    }
-                    node.pointee.timestampKey = UInt32(truncatingIfNeeded: deadline / 1_000_000_000)
-                    enqueue(entry.node, node)
-                }
-            }
-            // Keeps the capacity for the next turn of the ring.
-            if slots[slot].isEmpty {
-                entries.removeAll(keepingCapacity: entries.capacity <= 4096)
-                swap(&entries, &slots[slot])
-            }
-        }
-    }
-
-    /// Of flows that follow soon in the walk of a slot: what tells whether an entry still counts; nearer, all that a
-    /// report of it reads.
-    @inline(__always)
-    private func prefetch(_ entries: [SlotEntry], ahead position: Int, second: UInt64) {
-        let far = position &+ 32
-        if far < entries.count { dft_prefetch(nodes[entries[far].node]) }
-        let near = position &+ 12
-        guard near < entries.count else { return }
-        let node = nodes[entries[near].node]
-        guard isDue(node, entries[near], second) else { return }
-        for line in 1..<6 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
-        guard node.pointee.perf >= 0 else { return }
-        switch node.pointee.l4Protocol {
-        case .tcp:
-            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
-            for line in 0..<4 { dft_prefetch(perf + line * 64) }
-        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
-        case .icmp, .unknown: break
-        }
-    }
-
-    /// Whether a slot's entry still counts: not when its flow has ended or waits in a later slot as well.
-    @inline(__always)
-    private func isDue(_ node: UnsafeMutablePointer<FlowNode>, _ entry: SlotEntry, _ second: UInt64) -> Bool {
-        node.pointee.generation == entry.generation && UInt64(node.pointee.timestampKey) <= second
-    }
-
-    private mutating func close(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
-        closeL7(node, index)
-        _ = report(node, index, closing: closeType(of: node))
-        counters.closed &+= 1
-        table.remove(index, hash: node.pointee.hash)
-        if node.pointee.perf >= 0 {
-            switch node.pointee.l4Protocol {
-            case .tcp:
-                tcpPerfs[node.pointee.perf].pointee.release(to: &sequenceLists)
-                tcpPerfs.give(back: node.pointee.perf)
-            case .udp: udpPerfs.give(back: node.pointee.perf)
-            case .icmp, .unknown: break
-            }
-        }
-        if node.pointee.l4Protocol == .icmp { icmpPerfs[index] = nil }
-        if node.pointee.hasExtra { extras[index] = nil }
-        if node.pointee.tunnel >= 0 { tunnels.give(back: node.pointee.tunnel) }
-        node.pointee.generation = 0
-        nodes.give(back: index)
+        if isForL7, packet.pointee.payloadCaptured > 0 { putAside(node, index, packet, frame) }
     }
 }
 

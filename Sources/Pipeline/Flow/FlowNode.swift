@@ -94,6 +94,7 @@ struct FlowNode: BitwiseCopyable {
     var isReversed = false
     var isActiveService = false
     var hasExtra = false
+    var hasWaitingPayload = false
     var tapSide = TapSide.rest
     var tunnelType = TunnelType.none
 

@@ -60,7 +60,7 @@ private struct FlowBench: ~Copyable {
     }
 
     mutating func tick(ms: UInt64) {
-        map.tick(nowNs: FlowBench.startNs + ms * 1_000_000)
+        while !map.advance(to: FlowBench.startNs + ms * 1_000_000) { collect() }
         collect()
     }
 

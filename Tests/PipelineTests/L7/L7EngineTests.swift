@@ -31,7 +31,7 @@ import Testing
         @discardableResult
         mutating func send(
             _ text: String, _ direction: PacketDirection = .clientToServer, seq given: UInt32? = nil
-        ) -> L7ParseOutcome {
+        ) -> Answer {
             nowUs += 10
             let bytes = Array(text.utf8)
             var packet = L7Packet()
@@ -45,8 +45,18 @@ import Testing
             packet.tcpSeq = given ?? seq[direction] ?? 0
             packet.capturedByte = UInt32(bytes.count)
             seq[direction] = packet.tcpSeq &+ UInt32(bytes.count)
-            return engine.parse(slot: slot, packet: packet, payload: bytes.span.bytes, into: &out)
+            let first = out.messages.count
+            let outcome = engine.parse(slot: slot, packet: packet, payload: bytes.span.bytes, into: &out)
+            return Answer(outcome: outcome, stats: out.messages.stats(from: first))
         }
+    }
+
+    /// What came of one payload, and the statistics of its messages.
+    @dynamicMemberLookup struct Answer {
+        var outcome: L7ParseOutcome
+        var stats: L7PerfStats
+
+        subscript<Value>(dynamicMember path: KeyPath<L7ParseOutcome, Value>) -> Value { outcome[keyPath: path] }
     }
 
     static let get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -188,8 +198,8 @@ import Testing
         #expect(cache.pendingCount == 8 && cache.flowCount == 100)
     }
 
-    @Test func lruForgetsTheOldest() {
-        var table = LRUTable<Int, String>(capacity: 2)
+    @Test func recentTableForgetsWhatWasNotUsed() {
+        var table = RecentTable<Int, String>(capacity: 2)
         table.put(1, "a")
         table.put(2, "b")
         #expect(table.get(1) == "a")

@@ -6,7 +6,7 @@ import Testing
 /// Rules of the parsers that the capture vectors do not reach.
 @Suite struct L7ParserTests {
     /// One parser fed by hand.
-    struct Bench {
+    struct Bench: ~Copyable {
         var parser: L7Parser
         var settings = L7Settings()
         var obfuscator = SQLObfuscationCache()

@@ -1,7 +1,7 @@
 import Model
 
 /// Remembers which protocol a server endpoint speaks, or that nobody knows. Source: agent-l7.md 4.6.
-struct AppTable {
+struct AppTable: ~Copyable {
     struct Key: MixedKey, Sendable {
         var ip: IPAddress
         var epcID: Int32
@@ -29,20 +29,20 @@ struct AppTable {
         case unknown(sinceSec: UInt32)
     }
 
-    private struct Entry {
+    struct Entry {
         var unknownCount: UInt32
         var proto: L7Protocol
         var lastSec: UInt32
     }
 
-    private var v4: LRUTable<Key, Entry>
-    private var v6: LRUTable<Key, Entry>
+    private var v4: RecentTable<Key, Entry>
+    private var v6: RecentTable<Key, Entry>
     private let maxRetries: UInt32
     private let ttlSec: UInt32
 
     init(maxRetries: UInt32, ttlSec: UInt32, capacity: Int = 4096) {
-        v4 = LRUTable(capacity: capacity)
-        v6 = LRUTable(capacity: capacity)
+        v4 = RecentTable(capacity: capacity)
+        v6 = RecentTable(capacity: capacity)
         self.maxRetries = maxRetries
         self.ttlSec = ttlSec
     }
@@ -65,7 +65,7 @@ struct AppTable {
     }
 
     private static func get(
-        _ table: inout LRUTable<Key, Entry>, _ key: Key, _ nowSec: UInt32, _ ttlSec: UInt32, _ maxRetries: UInt32
+        _ table: inout RecentTable<Key, Entry>, _ key: Key, _ nowSec: UInt32, _ ttlSec: UInt32, _ maxRetries: UInt32
     ) -> Answer {
         guard let at = table.position(of: key) else { return .none }
         let entry = table[position: at]
@@ -73,27 +73,30 @@ struct AppTable {
             table.remove(key)
             return .none
         }
-        table.touch(position: at)
         table[position: at].lastSec = nowSec
         guard entry.proto == .unknown else { return .known(entry.proto) }
         return entry.unknownCount < maxRetries ? .none : .unknown(sinceSec: entry.lastSec)
     }
 
     private static func setUnknown(
-        _ table: inout LRUTable<Key, Entry>, _ key: Key, _ nowSec: UInt32, _ ttlSec: UInt32, _ maxRetries: UInt32
+        _ table: inout RecentTable<Key, Entry>, _ key: Key, _ nowSec: UInt32, _ ttlSec: UInt32, _ maxRetries: UInt32
     ) -> Bool {
         guard let at = table.position(of: key) else {
             table.put(key, Entry(unknownCount: 0, proto: .unknown, lastSec: nowSec))
             return false
         }
-        table.touch(position: at)
-        var entry = table[position: at]
+        return Self.fail(&table[position: at], nowSec, ttlSec, maxRetries)
+    }
+
+    @inline(__always)
+    private static func fail(
+        _ entry: inout Entry, _ nowSec: UInt32, _ ttlSec: UInt32, _ maxRetries: UInt32
+    ) -> Bool {
         if UInt64(entry.lastSec) + UInt64(ttlSec) < UInt64(nowSec) { entry.unknownCount = 0 }
         entry.lastSec = nowSec
         entry.unknownCount &+= 1
         let isExceeded = entry.unknownCount > maxRetries
         if isExceeded { entry.proto = .unknown }
-        table[position: at] = entry
         return isExceeded
     }
 }

@@ -190,6 +190,13 @@ package struct L7Engine: ~Copyable {
                 slots[at].proto = .unknown
             }
         }
+        if slots[at].parser.isNone, slots[at].holdsNothing, isForeign(packet, payload) {
+            outcome.result = .unknown
+            outcome.failedCount = 1
+            counters.unknownProtocol &+= 1
+            fail(at, packet, packet.direction)
+            return outcome
+        }
         if !settings.reassembly.isEnabled || packet.l4Protocol != .tcp {
             parseWhole(at, packet, packet.direction, payload, mayWait: false, &outcome, into: &out)
         } else if slots[at].holdsNothing {
@@ -255,6 +262,33 @@ package struct L7Engine: ~Copyable {
         return true
     }
 
+    /// The first bytes tell that no detector of the server's port knows the payload: what most foreign traffic costs.
+    @inline(__always)
+    private func isForeign(_ packet: L7Packet, _ payload: RawSpan) -> Bool {
+        let count = min(payload.byteCount, settings.payloadTruncation)
+        guard count >= 4 else { return false }
+        let start = payload.le32(at: 0)
+        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
+        return packet.l4Protocol == .tcp
+            ? !mayDetect(tcpDetectors, serverPort, start, count: count)
+            : !mayDetect(udpDetectors, serverPort, start, count: count)
+    }
+
+    @inline(__always)
+    private func mayDetect(
+        _ detectors: borrowing NumberedStore<Detector>, _ serverPort: UInt16, _ start: UInt32, count: Int
+    ) -> Bool {
+        for number in 0..<detectors.count {
+            let detector = detectors.pointer(number)
+            if serverPort >= detector.pointee.low, serverPort <= detector.pointee.high,
+                L7Parser.mayDetect(detector.pointee.proto, start, count: count)
+            {
+                return true
+            }
+        }
+        return false
+    }
+
     /// Asks the detectors in order. Returns the direction of the packet by what was found.
     private mutating func infer(
         _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext, _ texts: borrowing TextCache
@@ -279,9 +313,10 @@ package struct L7Engine: ~Copyable {
         _ context: L7ParseContext,
         _ texts: borrowing TextCache
     ) -> L7Protocol? {
-        for number in 0..<detectors.count
-        where serverPort >= detectors[number].low && serverPort <= detectors[number].high {
-            let proto = detectors[number].proto
+        for number in 0..<detectors.count {
+            let detector = detectors.pointer(number)
+            guard serverPort >= detector.pointee.low, serverPort <= detector.pointee.high else { continue }
+            let proto = detector.pointee.proto
             if L7Parser.detects(proto, payload, context, settings, texts) { return proto }
         }
         return nil
@@ -318,7 +353,7 @@ package struct L7Engine: ~Copyable {
     ) {
         counters.messages &+= 1
         complete(message, slots[at].proto, slots[at].flowID, packet, direction)
-        if settings.parsesMetrics { count(message, at, packet, direction, &outcome) }
+        if settings.parsesMetrics { count(message, at, packet, direction) }
         guard !message.pointee.log.requestDomain.isEmpty else { return }
         outcome.namesDomain = true
         if message.pointee.log.requestDomain.isSame(as: slots[at].domain) { return }
@@ -329,8 +364,7 @@ package struct L7Engine: ~Copyable {
     /// Endpoint of a response, blacklist, statistics.
     @inline(__always)
     private mutating func count(
-        _ message: UnsafeMutablePointer<L7Message>, _ at: Int, _ packet: L7Packet, _ direction: PacketDirection,
-        _ outcome: inout L7ParseOutcome
+        _ message: UnsafeMutablePointer<L7Message>, _ at: Int, _ packet: L7Packet, _ direction: PacketDirection
     ) {
         let timeUs = packet.timeNs / 1000
         let timeout = packet.l4Protocol == .tcp ? settings.tcpRequestTimeoutUs : settings.otherRequestTimeoutUs
@@ -360,7 +394,6 @@ package struct L7Engine: ~Copyable {
         stats.errTimeout = rrt.popTimeout(flow: at, isFlowEnd: false, isReversed: isReversed)
         message.pointee.stats = stats
         message.pointee.hasStats = true
-        outcome.stats.merge(stats)
     }
 
     @inline(__always)

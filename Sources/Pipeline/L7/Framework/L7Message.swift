@@ -70,8 +70,6 @@ package struct L7ParseOutcome: Sendable, BitwiseCopyable {
     /// reversed and the service table told (4.4).
     package var contradictsFlow = false
     package var l7Protocol = L7Protocol.unknown
-    /// Sum of the statistics of all messages of this call, to merge into the flow's `perf.l7`.
-    package var stats = L7PerfStats()
     /// To add to the flow's `l7_failed_count`.
     package var failedCount: UInt32 = 0
     /// Some message names a domain, which `takeDomain` gives.
@@ -83,7 +81,6 @@ package struct L7ParseOutcome: Sendable, BitwiseCopyable {
     mutating func add(_ other: L7ParseOutcome) {
         if result != .parsed, other.result != .held || result == .skipped { result = other.result }
         contradictsFlow = contradictsFlow != other.contradictsFlow
-        stats.merge(other.stats)
         failedCount &+= other.failedCount
         if other.namesDomain { namesDomain = true }
     }

@@ -1,3 +1,5 @@
+import Model
+
 /// What parsers write to: the messages of a batch of packets, in packet order, and the texts that they share.
 package struct L7Output: ~Copyable {
     package var messages = L7MessageBatch()
@@ -44,6 +46,14 @@ package struct L7MessageBatch: ~Copyable {
         UnsafeMutableRawPointer(place).copyMemory(from: blank, byteCount: MemoryLayout<L7Message>.size)
         count &+= 1
         return place
+    }
+
+    /// Sum of the statistics of the messages from `first` on.
+    @inline(__always)
+    func stats(from first: Int) -> L7PerfStats {
+        var sum = L7PerfStats()
+        for at in first..<count where base[at].hasStats { sum.merge(base[at].stats) }
+        return sum
     }
 
     package mutating func append(_ message: consuming L7Message) {

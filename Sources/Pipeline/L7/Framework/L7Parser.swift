@@ -49,6 +49,17 @@ enum L7Parser {
         if case .none = self { true } else { false }
     }
 
+    /// What the first four bytes (little-endian) of a payload tell: false = `detects` would say no.
+    @inline(__always)
+    static func mayDetect(_ proto: L7Protocol, _ start: UInt32, count: Int) -> Bool {
+        switch proto {
+        case .http1: HTTP1Parser.mayDetect(start)
+        case .mysql: MySQLParser.mayDetect(start, count: count)
+        case .redis: RedisParser.mayDetect(start)
+        default: true
+        }
+    }
+
     /// The payload is a request of the protocol.
     @inline(__always)
     static func detects(

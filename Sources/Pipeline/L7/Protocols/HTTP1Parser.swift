@@ -3,6 +3,10 @@ import Model
 /// HTTP/1.0 and 1.1. Source: agent-l7-protocols.md 1.
 struct HTTP1Parser {
     /// The first line is a request line. Responses are never detected.
+    /// Methods are written in capitals.
+    @inline(__always)
+    static func mayDetect(_ start: UInt32) -> Bool { start & 0xe0e0 == 0x4040 }
+
     static func detects(_ payload: RawSpan) -> Bool {
         guard payload.byteCount >= 16, let first = method(payload, detecting: true), first > 0 else { return false }
         guard let end = payload.crlf(from: 0), end >= 14 else { return false }

@@ -18,6 +18,12 @@ struct MySQLParser {
 
     // MARK: - Detection
 
+    /// The first packet ends within the payload.
+    @inline(__always)
+    static func mayDetect(_ start: UInt32, count: Int) -> Bool {
+        Int(start & 0xff_ffff) &+ MySQLPacket.headerLength <= count
+    }
+
     static func detects(_ payload: RawSpan, _ settings: borrowing L7Settings) -> Bool {
         switch framing(of: payload) {
         case .unknown: return false

@@ -7,6 +7,10 @@ struct RedisParser {
 
     private var hasPendingRequest = false
 
+    /// An array.
+    @inline(__always)
+    static func mayDetect(_ start: UInt32) -> Bool { start & 0xff == 42 }
+
     static func detects(_ payload: RawSpan) -> Bool {
         // Every command line is longer; most other payloads stop at the first byte.
         guard payload.byteCount >= 4, payload.u8(at: 0) == 42 else { return false }

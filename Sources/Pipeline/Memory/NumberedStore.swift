@@ -28,7 +28,8 @@ struct NumberedStore<Value>: ~Copyable {
 
     mutating func append(_ value: consuming Value) {
         if count == capacity {
-            let larger = UnsafeMutablePointer<Value>.allocate(capacity: capacity &* 2)
+            let larger = LargePages.allocate(MemoryLayout<Value>.stride &* capacity &* 2)
+                .bindMemory(to: Value.self, capacity: capacity &* 2)
             larger.moveInitialize(from: base, count: count)
             base.deallocate()
             base = larger

@@ -1,0 +1,144 @@
+import CLinux
+import Model
+
+/// Where the walk over the seconds that are over stands.
+struct WindowWalk {
+    /// The next second to look at, and the first that is still open; equal = no walk.
+    var second: UInt64 = 0
+    var end: UInt64 = 0
+    /// Flows of `second` that are being looked at; the next of them.
+    var entries: [FlowMap.SlotEntry] = []
+    var position = 0
+
+    var isOver: Bool { second == end }
+}
+
+/// Time: flows are looked at when the second in which something may be due is over. Source: agent-flow.md 8.2.
+extension FlowMap {
+    /// Lets packet time or, without packets, the clock pass: reports and closes what is due by then.
+    /// - Returns: false when the output is full and more is due: drain it and call again, with the same time.
+    @inline(__always)
+    package mutating func advance(to timeNs: UInt64) -> Bool {
+        if timeNs < startNs &+ settings.packetDelayNs &+ 1_000_000_000, walk.isOver { return true }
+        return flush(timeNs)
+    }
+
+    /// For the end of a replay: lets one more second pass. Returns the time reached; nil when no flow is left.
+    package mutating func closeOneSecond() -> UInt64? {
+        guard nodes.count > 0 else { return nil }
+        let nowNs = startNs &+ settings.packetDelayNs &+ 1_000_000_000
+        while !advance(to: nowNs) {}
+        return nowNs
+    }
+
+    @inline(__always)
+    mutating func enqueue(_ index: Int32, _ node: UnsafeMutablePointer<FlowNode>) {
+        let slot = Int(UInt64(node.pointee.timestampKey) & (windowSeconds - 1))
+        slots[slot].append(SlotEntry(node: index, generation: node.pointee.generation))
+    }
+
+    @inline(never)
+    private mutating func flush(_ timeNs: UInt64) -> Bool {
+        if walk.isOver {
+            parseWaiting()
+            guard beginWalk(timeNs) else { return true }
+        }
+        let limit = outputCount &+ FlowMap.outputCapacity
+        while !walk.isOver {
+            if walk.entries.isEmpty { swap(&walk.entries, &slots[Int(walk.second & (windowSeconds - 1))]) }
+            while walk.position < walk.entries.count {
+                if outputCount >= limit { return false }
+                prefetchAhead()
+                let entry = walk.entries[walk.position]
+                walk.position &+= 1
+                let node = nodes[entry.node]
+                if isDue(node, entry, walk.second) { look(at: node, entry.node) }
+            }
+            endSecond()
+        }
+        return true
+    }
+
+    /// Moves the window. False: no second is over.
+    private mutating func beginWalk(_ timeNs: UInt64) -> Bool {
+        let next = (timeNs &- settings.packetDelayNs) / 1_000_000_000
+        let first = startNs / 1_000_000_000
+        let nextNs = next * 1_000_000_000
+        if nextNs > startNs { startNs = nextNs }
+        guard next > first else { return false }
+        walk.second = first
+        walk.end = min(next, first + windowSeconds)
+        walk.position = 0
+        return true
+    }
+
+    private mutating func endSecond() {
+        counters.totalScan &+= UInt64(walk.entries.count)
+        // Keeps the capacity for the next turn of the ring.
+        walk.entries.removeAll(keepingCapacity: walk.entries.capacity <= 4096)
+        let slot = Int(walk.second & (windowSeconds - 1))
+        if slots[slot].isEmpty { swap(&walk.entries, &slots[slot]) } else { walk.entries = [] }
+        walk.position = 0
+        walk.second &+= 1
+    }
+
+    @inline(__always)
+    private mutating func look(at node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
+        let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
+        if deadline < startNs {
+            close(node, index)
+            return
+        }
+        if !node.pointee.periodSenders.isEmpty, settings.reportsEachSecond { _ = report(node, index, closing: nil) }
+        node.pointee.timestampKey = UInt32(truncatingIfNeeded: deadline / 1_000_000_000)
+        enqueue(index, node)
+    }
+
+    /// Of flows that follow soon in the walk: what tells whether an entry still counts; nearer, all that a report of it
+    /// reads.
+    @inline(__always)
+    private func prefetchAhead() {
+        let far = walk.position &+ 32
+        if far < walk.entries.count { dft_prefetch(nodes[walk.entries[far].node]) }
+        let near = walk.position &+ 12
+        guard near < walk.entries.count else { return }
+        let node = nodes[walk.entries[near].node]
+        guard isDue(node, walk.entries[near], walk.second) else { return }
+        for line in 1..<6 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
+        guard node.pointee.perf >= 0 else { return }
+        switch node.pointee.l4Protocol {
+        case .tcp:
+            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
+            for line in 0..<4 { dft_prefetch(perf + line * 64) }
+        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
+        case .icmp, .unknown: break
+        }
+    }
+
+    /// Whether a slot's entry still counts: not when its flow has ended or waits in a later slot as well.
+    @inline(__always)
+    private func isDue(_ node: UnsafeMutablePointer<FlowNode>, _ entry: SlotEntry, _ second: UInt64) -> Bool {
+        node.pointee.generation == entry.generation && UInt64(node.pointee.timestampKey) <= second
+    }
+
+    private mutating func close(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
+        closeL7(node, index)
+        _ = report(node, index, closing: closeType(of: node))
+        counters.closed &+= 1
+        table.remove(index, hash: node.pointee.hash)
+        if node.pointee.perf >= 0 {
+            switch node.pointee.l4Protocol {
+            case .tcp:
+                tcpPerfs[node.pointee.perf].pointee.release(to: &sequenceLists)
+                tcpPerfs.give(back: node.pointee.perf)
+            case .udp: udpPerfs.give(back: node.pointee.perf)
+            case .icmp, .unknown: break
+            }
+        }
+        if node.pointee.l4Protocol == .icmp { icmpPerfs[index] = nil }
+        if node.pointee.hasExtra { extras[index] = nil }
+        if node.pointee.tunnel >= 0 { tunnels.give(back: node.pointee.tunnel) }
+        node.pointee.generation = 0
+        nodes.give(back: index)
+    }
+}
