@@ -1,9 +1,9 @@
 import Model
 
 /// The last step of documents: written in batches into one array, whose memory is used again unless the receiver
-/// keeps it. Batches are small enough to stay in the second cache. One thread at a time.
+/// keeps it. Batches are small enough to stay in the first cache. One thread at a time.
 final class DocumentOutlet {
-    private static var batchSize: Int { 256 }
+    private static var batchSize: Int { 32 }
 
     private let receive: ([Document]) -> Void
     private var batch: [Document] = []

@@ -27,6 +27,7 @@ struct MinuteFlow {
 /// Nodes at fixed addresses; freed ones are used again first, while they are still in the cache.
 struct FlowPool: ~Copyable {
     private static var blockShift: Int { 8 }
+    private static var blockBytes: Int { MemoryLayout<MinuteFlow>.stride << blockShift }
 
     private var blocks: [UnsafeMutablePointer<MinuteFlow>] = []
     private var free: [Int32] = []
@@ -37,7 +38,7 @@ struct FlowPool: ~Copyable {
 
     deinit {
         // The owner has taken every flow out; what remains are raw blocks.
-        for block in blocks { block.deallocate() }
+        for block in blocks { BlockArena.free(block, Self.blockBytes) }
     }
 
     @inline(__always)
@@ -51,7 +52,10 @@ struct FlowPool: ~Copyable {
     mutating func take() -> Int32 {
         count += 1
         if let number = free.popLast() { return number }
-        if Int(used) == capacity { blocks.append(.allocate(capacity: 1 << Self.blockShift)) }
+        if Int(used) == capacity {
+            blocks.append(
+                BlockArena.allocate(Self.blockBytes).bindMemory(to: MinuteFlow.self, capacity: 1 << Self.blockShift))
+        }
         used += 1
         return used - 1
     }

@@ -1,9 +1,9 @@
 import Model
 
 /// The last step of minute logs: batches in one array, whose memory is used again unless the receiver keeps it.
-/// Batches are small enough to stay in the second cache. One thread at a time.
+/// Batches are small enough to stay in the first cache. One thread at a time.
 final class LogOutlet {
-    private static var batchSize: Int { 256 }
+    private static var batchSize: Int { 32 }
 
     private let receive: ([TaggedFlow]) -> Void
     private var batch: [TaggedFlow] = []

@@ -13,9 +13,14 @@ struct PositionTable: ~Copyable {
     init(capacity: Int = 1024) {
         var size = 16
         while size < capacity { size <<= 1 }
-        slots = .allocate(capacity: size)
-        slots.initialize(repeating: 0, count: size)
+        slots = PositionTable.empty(size)
         mask = size - 1
+    }
+
+    private static func empty(_ size: Int) -> UnsafeMutablePointer<UInt64> {
+        let slots = LargePages.allocate(size * 8).bindMemory(to: UInt64.self, capacity: size)
+        slots.initialize(repeating: 0, count: size)
+        return slots
     }
 
     deinit { slots.deallocate() }
@@ -108,8 +113,7 @@ struct PositionTable: ~Copyable {
         while size < capacity * 2 + 2 { size <<= 1 }
         guard size != mask + 1 else { return removeAll() }
         slots.deallocate()
-        slots = .allocate(capacity: size)
-        slots.initialize(repeating: 0, count: size)
+        slots = PositionTable.empty(size)
         mask = size - 1
         count = 0
     }
@@ -128,92 +132,9 @@ struct PositionTable: ~Copyable {
     private mutating func grow() {
         let old = slots
         let size = mask + 1
-        slots = .allocate(capacity: size * 2)
-        slots.initialize(repeating: 0, count: size * 2)
+        slots = PositionTable.empty(size * 2)
         mask = size * 2 - 1
         for index in 0..<size where old[index] != 0 { place(old[index]) }
         old.deallocate()
-    }
-}
-
-/// Entries of plain bytes in the order of insertion, at addresses that stay until `removeAll`.
-///
-/// Grows by blocks of 256 entries that are kept for reuse, so that steady state allocates nothing and growth copies
-/// nothing.
-struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
-    static var blockShift: Int { 8 }
-    static var blockSize: Int { 1 << blockShift }
-
-    private var blocks: UnsafeMutablePointer<UnsafeMutablePointer<Entry>>
-    private var blockCount = 0
-    private var blockRoom = 64
-    private(set) var count = 0
-
-    init() { blocks = .allocate(capacity: 64) }
-
-    deinit {
-        for index in 0..<blockCount { UnsafeMutableRawPointer(blocks[index]).deallocate() }
-        blocks.deallocate()
-    }
-
-    /// Entries that fit without a new block.
-    var capacity: Int { blockCount << Self.blockShift }
-
-    @inline(__always)
-    subscript(_ position: Int) -> UnsafeMutablePointer<Entry> {
-        blocks[position >> Self.blockShift] + (position & (Self.blockSize &- 1))
-    }
-
-    /// Room for one more entry, uninitialised.
-    @inline(__always)
-    mutating func append() -> UnsafeMutablePointer<Entry> {
-        if count == capacity { addBlock() }
-        let entry = self[count]
-        count &+= 1
-        return entry
-    }
-
-    mutating func removeLast() { count &-= 1 }
-
-    /// The part that `position` names; a new one, set to `initial`, when it names none yet.
-    @inline(__always)
-    mutating func part(_ position: inout UInt32, _ initial: @autoclosure () -> Entry) -> UnsafeMutablePointer<Entry> {
-        if position != FlowMeterWithFlow.none { return self[Int(position)] }
-        position = UInt32(truncatingIfNeeded: count)
-        let part = append()
-        part.initialize(to: initial())
-        return part
-    }
-
-    @inline(__always)
-    func part(_ position: UInt32) -> UnsafePointer<Entry>? {
-        position == FlowMeterWithFlow.none ? nil : UnsafePointer(self[Int(position)])
-    }
-
-    mutating func removeAll() { count = 0 }
-
-    /// Frees blocks beyond `capacity` entries; to be called when empty.
-    mutating func shrink(to capacity: Int) {
-        let kept = (capacity + Self.blockSize - 1) >> Self.blockShift
-        while blockCount > max(kept, 1) {
-            blockCount -= 1
-            UnsafeMutableRawPointer(blocks[blockCount]).deallocate()
-        }
-    }
-
-    @inline(never)
-    private mutating func addBlock() {
-        if blockCount == blockRoom {
-            let wider = UnsafeMutablePointer<UnsafeMutablePointer<Entry>>.allocate(capacity: blockRoom * 2)
-            wider.moveInitialize(from: blocks, count: blockCount)
-            blocks.deallocate()
-            blocks = wider
-            blockRoom *= 2
-        }
-        // On cache lines, so that entries of whole lines touch no others.
-        let block = UnsafeMutableRawPointer.allocate(
-            byteCount: MemoryLayout<Entry>.stride << Self.blockShift, alignment: 64)
-        blocks[blockCount] = block.bindMemory(to: Entry.self, capacity: Self.blockSize)
-        blockCount += 1
     }
 }
