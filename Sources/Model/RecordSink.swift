@@ -10,6 +10,8 @@ package protocol RecordSink: AnyObject, Sendable {
     func send(flowLogs: [TaggedFlow])
     /// Joined sessions and unpaired messages after the throttle.
     func send(l7Logs: [L7FlowLog])
+    /// Counters of the agent itself, about every ten seconds. Most sinks ignore them.
+    func send(stats: [StatsRecord])
     /// Whether documents are to be made at all; asked once, when the stages are set up.
     var wantsDocuments: Bool { get }
     /// Whether requests are to be joined and logged at all; asked once. The counters of flows and documents do not depend on it.
@@ -26,6 +28,7 @@ extension RecordSink {
     package var wantsDocuments: Bool { true }
     package var wantsL7Logs: Bool { true }
     package var wantsSecondFlows: Bool { false }
+    package func send(stats: [StatsRecord]) {}
     package func observe(secondFlows: [TaggedFlow]) {}
     package func flush() {}
 }

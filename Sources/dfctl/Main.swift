@@ -103,21 +103,47 @@ struct QueryCommand: ParsableCommand {
     }
 }
 
-/// `dfctl show tables`.
+/// `dfctl show THING`.
 struct ShowCommand: ParsableCommand {
-    enum Thing: String, ExpressibleByArgument, CaseIterable { case tables }
+    enum Thing: String, ExpressibleByArgument, CaseIterable { case tables, counters }
 
-    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show what is stored.")
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show what is stored, or what dftop counts of itself.")
 
-    @Argument(help: "What to show: tables.")
+    @Argument(help: "tables, or counters: every counter of every stage since the start.")
     var thing: Thing
 
     @OptionGroup var server: ServerOptions
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        guard case .table(let table) = try server.ask(.tables) else { throw Main.unexpected }
-        try format.print(table)
+        switch thing {
+        case .tables:
+            guard case .table(let table) = try server.ask(.tables) else { throw Main.unexpected }
+            try format.print(table)
+        case .counters: try format.print(counters())
+        }
+    }
+
+    /// Details of all rows of one moment.
+    private func counters() throws -> ResultTable {
+        guard case .snapshot(let snapshot) = try server.ask(.freeze(.own)) else { throw Main.unexpected }
+        defer { _ = try? server.ask(.release(snapshot: snapshot)) }
+        let query = ListQuery(.own, limit: ListQuery.maxLimit, snapshot: snapshot)
+        guard case .list(let page) = try server.ask(.list(query)) else { throw Main.unexpected }
+        var rows: [[FieldValue]] = []
+        for id in page.ids {
+            let question = Question.detail(kind: .own, id: id, snapshot: snapshot)
+            guard case .detail(let detail) = try server.ask(question) else { throw Main.unexpected }
+            let fields = detail.sections.flatMap(\.fields)
+            let stage = fields.first { $0.name == "group" }?.value ?? .null
+            let counters = detail.sections.first { $0.name == "Counters" }?.fields
+            let plain = ["in", "out", "dropped", "pending", "capacity"]
+            for field in counters ?? fields.filter({ plain.contains($0.name) }) {
+                rows.append([stage, .text(detail.title), .text(field.name), field.value])
+            }
+        }
+        return ResultTable(columns: ["stage", "name", "counter", "value"], rows: rows)
     }
 }
 

@@ -160,6 +160,7 @@ import Testing
         #expect(replay([flow]) { $0.flowLog.captureNetworkTypes = [3] }.logs.count == 1)
         #expect(replay([flow]) { $0.flowLog.captureNetworkTypes = [4] }.logs.isEmpty)
         #expect(replay([flow]) { $0.flowLog.captureNetworkTypes = [-1] }.logs.isEmpty)
+        #expect(replay([flow]) { $0.flowLog.captureNetworkTypes = [0, -1] }.logs.isEmpty)
         #expect(replay([flow]) { $0.flowLog.ignoredObservationPoints = [0] }.logs.isEmpty)
         var other = flow
         other.signalSource = SignalSource.ebpf.rawValue

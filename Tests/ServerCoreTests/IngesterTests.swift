@@ -19,6 +19,7 @@ private final class LineStore: Store, @unchecked Sendable {
         case .application(let rows): rows.forEach { printer.append($0) }
         case .applicationMap(let rows): rows.forEach { printer.append($0) }
         case .trafficPolicy(let rows): rows.forEach { printer.append($0) }
+        case .stats(let rows): rows.forEach { printer.append($0) }
         }
         let text = printer.takeText().split(separator: "\n").map(String.init)
         lock.withLock { lines[batch.table.name, default: []] += text }
@@ -86,6 +87,33 @@ private final class LineStore: Store, @unchecked Sendable {
         }
         #expect(direct.all["l4_flow_log"]?.count == 50 && direct.all["l7_flow_log"]?.count == 50)
         #expect(ingester.counters.l4.rows == 50 && ingester.counters.metrics.records == 40)
+    }
+
+    /// Which table statistics go to. Source: ingester.md 6.2.
+    @Test func statisticsOfAgentsAndServers() throws {
+        var record = StatsRecord(
+            "deepflow_agent_flow_map", tags: [.init("id", "0"), .init("host", "node-1")],
+            metrics: [.init("new", 3), .init("flow_delay", 0.5)])
+        record.timestamp = 1_700_000_010
+        var foreign = record
+        foreign.name = "other"
+        foreign.orgID = 2
+        foreign.teamID = 7
+        let line = { (time: String, name: String, team: Int) in
+            "\(time),\(name),\(team),"
+        }
+        let store = LineStore()
+        let ingester = Ingester(store: store, settings: .replay)
+        ingester.send(stats: [record, foreign])
+        ingester.flush()
+        ingester.stop()
+        let rows = try #require(store.all["deepflow_collector"])
+        #expect(rows.count == 2)
+        #expect(rows[0].hasPrefix(line("2023-11-14T22:13:30.000000Z", "deepflow_agent_flow_map", 1)), "\(rows[0])")
+        #expect(rows[0].contains("flow_delay") && rows[0].contains("node-1"))
+        #expect(rows[1].hasPrefix(line("2023-11-14T22:13:30.000000Z", "other", 7)))
+        #expect(ingester.counters.stats.rows == 2 && ingester.counters.stats.records == 2)
+        #expect(store.all["deepflow_server"] == nil)
     }
 
     @Test func randomBytesDoNoHarm() {

@@ -18,6 +18,52 @@ private func reference<Record: ReferenceCodable>(_: Record.Type, _ bytes: [UInt8
     try Record(reference: bytes.span.bytes, 0..<bytes.count)
 }
 
+/// Encode vectors, read by protobuf-c. Source: agent-flow.md 16.4, 19.5.
+struct EncodeVectorTests {
+    @Test func flow() throws {
+        var flow = TaggedFlow()
+        flow.key.agentID = 5
+        flow.dst.byteCount = 6
+        flow.tunnel.type = TunnelType.vxlan.rawValue
+        flow.flowID = 8
+        flow.startTimeNs = 100_000_000_001
+        flow.hasPerfStats = true
+        flow.perf.tcp.rtt = 10
+        flow.perf.l4Protocol = L4Protocol.tcp.rawValue
+        let read = try reference(TaggedFlow.self, encoded(flow))
+        #expect(read.key.agentID == 5 && read.dst.byteCount == 6 && read.tunnel.type == 1 && read.flowID == 8)
+        #expect(read.startTimeNs == 100_000_000_001 && read.perf.tcp.rtt == 10 && read.perf.l4Protocol == 1)
+    }
+
+    /// The record carries the real ends in its key and the captured ones beside it.
+    @Test func realAddresses() throws {
+        var flow = TaggedFlow()
+        flow.ethType = EtherType.ipv4
+        flow.key.ipSrc = IPAddress(v4: 1)
+        flow.key.portSrc = 10
+        flow.src.realIP = IPAddress(v4: 2)
+        flow.src.realPort = 20
+        let bytes = encoded(flow)
+        // Key 1 { 6 ip_src, 10 port_src }, source 2 { 20 real_ip, 21 real_port } inside of flow 1.
+        let outer = try #require(ProtobufFields.read(bytes)[1]?.bytes)
+        let key = try #require(ProtobufFields.read(outer)[1]?.bytes)
+        let source = try #require(ProtobufFields.read(outer)[2]?.bytes)
+        #expect(ProtobufFields.read(key)[6]?.number == 2 && ProtobufFields.read(key)[10]?.number == 20)
+        #expect(ProtobufFields.read(source)[20]?.number == 1 && ProtobufFields.read(source)[21]?.number == 10)
+        #expect(ProtobufFields.read(key)[8]?.bytes.count == 16, "always there")
+    }
+
+    @Test func document() throws {
+        var document = Document()
+        document.timestamp = 100
+        document.flags = Document.perSecond
+        document.tag.code = DocumentCode.ip | DocumentCode.l3EpcID
+        document.tag.field.l3EpcID = 10
+        let read = try reference(Document.self, encoded(document))
+        #expect(read.timestamp == 100 && read.flags == 1 && read.tag.code == 3 && read.tag.field.l3EpcID == 10)
+    }
+}
+
 @Suite(.enabled(if: SpecTable.isWanted, "no spec tables: set DFTOP_SPEC"))
 struct GoldenCodecTests {
     private func check<Record: ReferenceCodable>(_ type: Record.Type, _ name: String) throws {

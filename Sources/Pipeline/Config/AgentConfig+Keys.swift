@@ -177,6 +177,30 @@ extension AgentConfig {
 
         add(flowLog + "time_window.max_tolerable_packet_delay") { c, v throws(ConfigMismatch) in
             c.pipeline.flow.packetDelayNs = min(max(try v.duration(), 1_000_000_000), 20_000_000_000)
+            // The window of a packet ends inside a second: metrics wait for the whole of it.
+            c.pipeline.metrics.delays.packetDelay = UInt32(
+                (c.pipeline.flow.packetDelayNs + 999_999_999) / 1_000_000_000)
+        }
+        add(flowLog + "time_window.extra_tolerable_flow_delay") { c, v throws(ConfigMismatch) in
+            c.pipeline.metrics.delays.extraFlowDelay = UInt32(min(try v.duration() / 1_000_000_000, 20))
+        }
+        add(flowLog + "conntrack.flow_flush_interval") { c, v throws(ConfigMismatch) in
+            c.pipeline.metrics.delays.flushInterval = min(try v.seconds(), 60)
+        }
+        add(flowLog + "tunning.flow_generator_queue_size") { c, v throws(ConfigMismatch) in
+            c.pipeline.queues.flowGenerator = Int(try v.integer(65536...64_000_000))
+        }
+        add(flowLog + "tunning.quadruple_generator_queue_size") { c, v throws(ConfigMismatch) in
+            c.pipeline.queues.quadrupleGenerator = Int(try v.integer(262_144...64_000_000))
+        }
+        add(flowLog + "tunning.flow_aggregator_queue_size") { c, v throws(ConfigMismatch) in
+            c.pipeline.queues.flowAggregator = Int(try v.integer(65535...64_000_000))
+        }
+        add("outputs.flow_metrics.tunning.sender_queue_size") { c, v throws(ConfigMismatch) in
+            c.sender.documentQueueSize = Int(try v.integer(65536...64_000_000))
+        }
+        add("outputs.flow_log.tunning.collector_queue_size") { c, v throws(ConfigMismatch) in
+            c.sender.l7QueueSize = Int(try v.integer(65536...64_000_000))
         }
         add(flowLog + "conntrack.flow_generation.server_ports") { c, v throws(ConfigMismatch) in
             c.pipeline.flow.serverPorts = try v.list().map { item throws(ConfigMismatch) in
@@ -230,6 +254,11 @@ extension AgentConfig {
                 UInt8(try item.integer(0...50))
             }
         }
+        add("outputs.flow_log.filters.l7_capture_network_types") { c, v throws(ConfigMismatch) in
+            c.pipeline.sessions.captureNetworkTypes = try v.list().map { item throws(ConfigMismatch) in
+                Int(try item.integer(-1...255))
+            }
+        }
         add("outputs.flow_log.filters.l7_ignored_observation_points") { c, v throws(ConfigMismatch) in
             c.pipeline.sessions.ignoredTapSides = try v.list().map { item throws(ConfigMismatch) in
                 UInt8(try item.integer(0...50))
@@ -261,6 +290,9 @@ extension AgentConfig {
             c.pipeline.metrics.metrics.inactiveIPAggregation = try v.bool()
         }
 
+        add("global.self_monitoring.interval") { c, v throws(ConfigMismatch) in
+            c.statistics.intervalSeconds = UInt64(min(try v.seconds(), 3600))
+        }
         add("global.communication.ingester_ip") { c, v throws(ConfigMismatch) in c.sender.ingesterHost = try v.text() }
         add("global.communication.ingester_port") { c, v throws(ConfigMismatch) in
             c.sender.ingesterPort = UInt16(try v.integer(1...65535))

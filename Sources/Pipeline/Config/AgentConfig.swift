@@ -8,6 +8,7 @@ package import Model
 package struct AgentConfig: Sendable {
     package var pipeline = AgentPipeline.Settings()
     package var sender = SenderSettings()
+    package var statistics = StatsCollector.Settings()
     /// Of an agent that sends to an ingester; its address on the way there is found out at start.
     package var own = OwnTraffic()
     /// Accepted keys that change nothing here.
@@ -24,6 +25,9 @@ package struct AgentConfig: Sendable {
         package var usesSeveralSockets = false
         package var compressesL7 = true
         package var compressesL4 = false
+        /// Records. Logs of flows wait in a queue of the size that the flow generator's has.
+        package var documentQueueSize = 65536
+        package var l7QueueSize = 65536
     }
 
     /// A key that this agent obeys.

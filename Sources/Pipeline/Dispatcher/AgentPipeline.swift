@@ -18,6 +18,8 @@ package final class AgentPipeline: Sendable {
         package var isL7Enabled = true
         package var metrics = MetricsSettings()
         package var sessions = SessionAggregator.Settings()
+        /// Between the stages of a live capture.
+        package var queues = MetricsThreads.Capacities()
         package var ring = PacketRing.Settings()
         package var interfaces = InterfaceSelection()
         /// pcap-filter expression, nil = everything.
@@ -59,6 +61,14 @@ package final class AgentPipeline: Sendable {
     package var isStopped: Bool { isStopping.load(ordering: .acquiring) }
 
     package func counters() -> PipelineCounters { state.withLock { $0 } }
+
+    /// Counters for statistics: the greatest delays and lengths start anew.
+    package func takeCounters() -> PipelineCounters {
+        state.withLock { counters in
+            counters.isPeriodTaken = true
+            return counters
+        }
+    }
 
     // MARK: - Replay
 

@@ -9,6 +9,8 @@ package struct PipelineCounters: Sendable {
     /// Readings of the metrics stages since they were last taken.
     package var stages: [StageReading] = []
     package var queues: [(name: String, totals: QueueCounters, waiting: Int, capacity: Int)] = []
+    /// Delays and greatest lengths of this value were taken: those of the next one start anew.
+    var isPeriodTaken = false
 
     package init() {}
 }
@@ -17,6 +19,16 @@ package struct PipelineCounters: Sendable {
 struct StageTotals {
     private(set) var stages: [StageReading] = []
     private(set) var queues: [(name: String, totals: QueueCounters, waiting: Int, capacity: Int)] = []
+
+    /// Forgets the greatest delays and lengths of the period that has ended.
+    mutating func startPeriod() {
+        for index in queues.indices { queues[index].totals.pending = UInt64(clamping: queues[index].waiting) }
+        for index in stages.indices {
+            stages[index] = StageReading(
+                module: stages[index].module, kind: stages[index].kind,
+                counters: stages[index].counters.map { $0.isDelay ? NamedCounter($0.name, 0) : $0 })
+        }
+    }
 
     mutating func add(_ readings: [StageReading]) {
         for reading in readings {
@@ -28,7 +40,7 @@ struct StageTotals {
         let at =
             queues.firstIndex { $0.name == reading.kind }
             ?? {
-                queues.append((reading.kind, QueueCounters(), 0, 0))
+                queues.append((reading.kind, QueueCounters(), 0, reading.capacity))
                 return queues.count - 1
             }()
         for counter in reading.counters {
@@ -48,11 +60,10 @@ struct StageTotals {
             stages.append(reading)
             return
         }
-        // Counts add; lengths and delays are those of the newest reading.
         let sums = zip(stages[at].counters, reading.counters).map { old, new in
-            let isCount =
-                new.name.hasPrefix("drop") || new.name == "in" || new.name == "out" || new.name.hasSuffix("shrinks")
-            return NamedCounter(new.name, isCount ? old.value &+ new.value : new.value)
+            let value =
+                new.isCount ? old.value &+ new.value : new.isDelay ? max(old.value, new.value) : new.value
+            return NamedCounter(new.name, value)
         }
         stages[at] = StageReading(module: reading.module, kind: reading.kind, counters: sums)
     }

@@ -141,6 +141,8 @@ extension FlowMap {
     private mutating func complete(_ position: Int, _ node: UnsafeMutablePointer<FlowNode>) {
         let isIPv6 = node.pointee.ethType == EtherType.ipv6
         let agentID = settings.agentID
+        // After a reversal the flow is seen from elsewhere. Source: agent-flow.md 12.
+        if !node.pointee.isTapSideKnown { computeTapSide(node) }
         let message = l7.output.messages[position]
         message.pointee.log.directionScore = node.pointee.directionScore
         message.pointee.log.base.flowID = node.pointee.flowID

@@ -11,7 +11,11 @@ extension FlowMap {
         if closing != nil || settings.reportsEachSecond {
             let flow = nextOutput()
             fill(flow, from: node, closing: closing)
-            fillPerf(&flow.pointee.perf, from: node, index)
+            if settings.reportsEachSecond {
+                fillPerf(&flow.pointee.perf, from: node, index)
+            } else {
+                flow.pointee.perf = FlowPerfStats()
+            }
             if node.pointee.hasExtra {
                 updateExtra(node, index)
                 flow.pointee.extra = extras[index]
@@ -42,7 +46,11 @@ extension FlowMap {
             case .tcp:
                 let state = tcpPerfs[node.pointee.perf]
                 hasStats = state.pointee.isUpdated
-                if hasStats { state.pointee.report(isReversed: node.pointee.isReversed, into: &perf.tcp) }
+                if hasStats {
+                    state.pointee.report(isReversed: node.pointee.isReversed, into: &perf.tcp)
+                    // Packets alone are nothing measured.
+                    hasStats = perf.tcp.hasMeasurements || perf.tcp.hasFlagCounts
+                }
             case .udp:
                 let state = udpPerfs[node.pointee.perf]
                 hasStats = state.pointee.isUpdated
@@ -99,7 +107,7 @@ extension FlowMap {
         flow.pointee.isNewFlow = node.pointee.isNewFlow
         flow.pointee.isActiveService = node.pointee.isActiveService
         flow.pointee.isReversed = node.pointee.isReversed
-        flow.pointee.hasPerfStats = settings.countsL4Performance
+        flow.pointee.hasPerfStats = settings.countsL4Performance || l7.isEnabled
         if let closing {
             flow.pointee.closeType = closing.rawValue
             flow.pointee.endTimeNs = node.pointee.recentNs &+ node.pointee.timeoutNs

@@ -14,6 +14,8 @@ struct FlowTable: ~Copyable {
     /// hash << 32 | slot + 1; 0 = empty.
     private var cells: UnsafeMutablePointer<UInt64>
     private var mask: Int
+    /// Where the next look at the searches begins.
+    private var lookedUpTo = 0
 
     /// - Parameter cells: wanted at the start; rounded up to a power of two.
     init(cells wanted: Int) {
@@ -65,6 +67,19 @@ struct FlowTable: ~Copyable {
             cells[slot] = old[position]
         }
         old.deallocate()
+    }
+
+    /// Most cells that a search has to look at, among a part of the table; the next call takes the next part.
+    mutating func longestSearch() -> Int {
+        let looked = min(mask + 1, 1 << 16)
+        var longest = 0
+        for step in 0..<looked {
+            let position = (lookedUpTo + step) & mask
+            guard cells[position] != 0 else { continue }
+            longest = max(longest, (position - Int(cells[position] >> 32)) & mask + 1)
+        }
+        lookedUpTo = (lookedUpTo + looked) & mask
+        return longest
     }
 
     mutating func remove(_ index: Int32, hash: UInt32) {

@@ -34,6 +34,8 @@ package struct Collector: ~Copyable, MeterSink {
     private var plan = DocumentPlan()
     private var counters = CollectorCounters()
     private var shrinksTaken: UInt64 = 0
+    /// Clock of the delays, seconds since 1970; 0 = they are not measured.
+    var clockSeconds: UInt32 = 0
 
     /// - Parameter slotSeconds: 1 or 60.
     package init(slotSeconds: UInt32, delay: UInt32, settings: FlowMetricsSettings, identity: MetricsIdentity) {
@@ -46,6 +48,7 @@ package struct Collector: ~Copyable, MeterSink {
 
     package mutating func take(_ slot: FilledSlot) {
         counters.in &+= UInt64(slot.count)
+        counters.flowDelayNs = max(counters.flowDelayNs, age(of: slot.slot.pointee.startSeconds))
         switch window.step(to: slot.slot.pointee.startSeconds) {
         case .late:
             counters.dropBeforeWindow &+= UInt64(slot.count)
@@ -83,8 +86,14 @@ package struct Collector: ~Copyable, MeterSink {
 
     private mutating func release() {
         guard let held else { return }
+        counters.windowDelayNs = max(counters.windowDelayNs, age(of: held.slot.pointee.startSeconds))
         ready.append(held)
         self.held = nil
+    }
+
+    /// Nanoseconds from the start of a slot until now.
+    private func age(of startSeconds: UInt32) -> UInt64 {
+        clockSeconds > startSeconds ? UInt64(clockSeconds - startSeconds) * 1_000_000_000 : 0
     }
 
     private mutating func deliver(_ slot: UnsafeMutablePointer<QuadrupleSlot>, to outlet: DocumentOutlet) {

@@ -28,6 +28,7 @@ package struct FlowAggr: ~Copyable {
 
     private let settings: FlowLogSettings
     private let keepsAllNetworks: Bool
+    private let keepsNoNetworks: Bool
     private let slotCount: Int
     private var slots: [SlotList]
     private var slotHead = 0
@@ -50,6 +51,7 @@ package struct FlowAggr: ~Copyable {
         self.settings = settings
         self.outlet = outlet
         passing = .allocate(capacity: 1)
+        keepsNoNetworks = settings.captureNetworkTypes.contains(-1)
         keepsAllNetworks = settings.captureNetworkTypes.contains(0)
         slotCount = Int(delays.flowAggrSlots)
         slots = Array(repeating: SlotList(), count: slotCount)
@@ -137,7 +139,7 @@ package struct FlowAggr: ~Copyable {
 
     @inline(__always)
     private func isKept(_ flow: UnsafePointer<TaggedFlow>) -> Bool {
-        guard flow.pointee.signalSource == Raw.packet else { return false }
+        guard flow.pointee.signalSource == Raw.packet, !keepsNoNetworks else { return false }
         if !settings.ignoredObservationPoints.isEmpty,
             settings.ignoredObservationPoints.contains(flow.pointee.tapSide)
         {

@@ -16,6 +16,8 @@ package struct L7Collector: ~Copyable, AppMeterSink {
     private var shrinker = ShrinkRule()
     private var counters = CollectorCounters()
     private var shrinksTaken: UInt64 = 0
+    /// Clock of the delays, seconds since 1970; 0 = they are not measured.
+    var clockSeconds: UInt32 = 0
     /// Slot of the first immediate entry, while no window has begun.
     private var provisionalStart: UInt32?
 
@@ -56,6 +58,7 @@ package struct L7Collector: ~Copyable, AppMeterSink {
         _ entry: UnsafePointer<AppEntry>, _ flow: UnsafePointer<MiniFlow>, endpoint: String, isImmediate: Bool
     ) {
         counters.in &+= 1
+        counters.flowDelayNs = max(counters.flowDelayNs, age(of: entry.pointee.timeSeconds))
         if isImmediate {
             // Counted in the open slot; before there is one, in the slot of its own time.
             if window.start == nil, provisionalStart == nil {
@@ -112,11 +115,17 @@ package struct L7Collector: ~Copyable, AppMeterSink {
         }
     }
 
+    /// Nanoseconds from a second until now.
+    private func age(of seconds: UInt32) -> UInt64 {
+        clockSeconds > seconds ? UInt64(clockSeconds - seconds) * 1_000_000_000 : 0
+    }
+
     /// - Parameter start: of the slot that is over.
     private mutating func flush(_ start: UInt32?) {
         guard stash.count > 0 else { return }
         counters.out &+= UInt64(stash.count)
         stash.startSeconds = start ?? provisionalStart ?? 0
+        counters.windowDelayNs = max(counters.windowDelayNs, age(of: stash.startSeconds))
         provisionalStart = nil
         ready.append(stash)
         stash = spare.popLast() ?? AppStash()

@@ -179,6 +179,8 @@ package struct L7QuadrupleGenerator: ~Copyable {
         case .due(let due, let advance):
             for index in 0..<due { slots[window.ringPosition(index)].flush(into: &sink) }
             window.move(by: advance)
+            let lag = UInt64(time &- (window.start ?? time))
+            counters.windowDelayNs = max(counters.windowDelayNs, lag &* 1_000_000_000)
             return true
         }
     }

@@ -45,11 +45,22 @@ package struct FlowLogSettings: Sendable, Equatable {
 
 /// Window delays in seconds. Source: agent-flow.md 3 ("Derived delays").
 package struct MetricsDelays: Sendable, Equatable {
-    /// `D`: how late a second record may come.
-    package var base: UInt32
+    /// `processors.flow_log.time_window.max_tolerable_packet_delay`.
+    package var packetDelay: UInt32
+    /// `processors.flow_log.conntrack.flow_flush_interval`.
+    package var flushInterval: UInt32
+    /// `processors.flow_log.time_window.extra_tolerable_flow_delay`.
+    package var extraFlowDelay: UInt32
 
     package init(packetDelay: UInt32 = 1, flushInterval: UInt32 = 1, extraFlowDelay: UInt32 = 0) {
-        base = packetDelay &+ 1 &+ flushInterval &+ 5 &+ extraFlowDelay &+ flushInterval
+        self.packetDelay = packetDelay
+        self.flushInterval = flushInterval
+        self.extraFlowDelay = extraFlowDelay
+    }
+
+    /// `D`: how late a second record may come.
+    package var base: UInt32 {
+        packetDelay &+ 1 &+ flushInterval &+ 5 &+ extraFlowDelay &+ flushInterval
     }
 
     package var secondGenerator: UInt32 { base }

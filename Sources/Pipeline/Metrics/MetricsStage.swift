@@ -77,6 +77,10 @@ package final class MetricsStage {
         guard seconds != tickSeconds else { return }
         tickSeconds = seconds
         if makesDocuments {
+            secondCollector.clockSeconds = seconds
+            minuteCollector.clockSeconds = seconds
+            secondAppCollector.clockSeconds = seconds
+            minuteAppCollector.clockSeconds = seconds
             metering.tick(seconds: seconds, second: &secondCollector, minute: &minuteCollector)
             if settings.metrics.secondMetrics { secondApp.tick(seconds: seconds, into: &secondAppCollector) }
             minuteApp.tick(seconds: seconds, into: &minuteAppCollector)

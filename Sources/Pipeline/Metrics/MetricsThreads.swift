@@ -19,6 +19,7 @@ package final class MetricsThreads: Sendable {
     private let settings: MetricsSettings
     private let sink: any RecordSink
     private let clock: @Sendable () -> UInt64
+    private let capacities: Capacities
     private let flows: OverwriteQueue<[TaggedFlow]>
     private let l7Stats: OverwriteQueue<[L7Stats]>
     private let secondMeters: OverwriteQueue<FilledSlot>
@@ -46,6 +47,7 @@ package final class MetricsThreads: Sendable {
         self.settings = settings
         self.sink = sink
         self.clock = clock
+        self.capacities = capacities
         let batches = { (records: Int) in max(records / 1024, 16) }
         let meters = batches(capacities.quadrupleGenerator)
         flows = OverwriteQueue(
@@ -108,24 +110,14 @@ package final class MetricsThreads: Sendable {
             readings.append(StageReading(module: "collector", kind: kind, counters: board.take().named))
         }
         readings.append(StageReading(module: "flow_aggr", counters: aggregatorBoard.take().named))
-        readings.append(reading(flows))
-        readings.append(reading(l7Stats))
-        readings.append(reading(secondMeters))
-        readings.append(reading(minuteMeters))
-        readings.append(reading(secondApps))
-        readings.append(reading(minuteApps))
-        readings.append(reading(aggregated))
+        readings.append(StageReading(queue: flows, capacity: capacities.flowGenerator))
+        readings.append(StageReading(queue: l7Stats, capacity: capacities.flowGenerator))
+        readings.append(StageReading(queue: secondMeters, capacity: capacities.quadrupleGenerator))
+        readings.append(StageReading(queue: minuteMeters, capacity: capacities.quadrupleGenerator))
+        readings.append(StageReading(queue: secondApps, capacity: capacities.quadrupleGenerator))
+        readings.append(StageReading(queue: minuteApps, capacity: capacities.quadrupleGenerator))
+        readings.append(StageReading(queue: aggregated, capacity: capacities.flowAggregator))
         return readings
-    }
-
-    private func reading<Item>(_ queue: OverwriteQueue<Item>) -> StageReading {
-        let counters = queue.takeCounters()
-        return StageReading(
-            module: "queue", kind: queue.name,
-            counters: [
-                NamedCounter("in", counters.in), NamedCounter("out", counters.out),
-                NamedCounter("overwritten", counters.overwritten), NamedCounter("pending", counters.pending),
-            ])
     }
 
     private func clockSeconds() -> UInt32 { UInt32(truncatingIfNeeded: clock() / 1_000_000_000) }
@@ -153,7 +145,9 @@ package final class MetricsThreads: Sendable {
         var second = SlotQueuer(secondMeters)
         var minute = SlotQueuer(minuteMeters)
         let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
+        var age = GreatestAge()
         drain(flows) { batch in
+            age.take(batch.first?.flowStatTimeNs, nowNs: clock())
             if sink.wantsSecondFlows { sink.observe(secondFlows: batch) }
             aggregated.put([batch])
             guard isEnabled else { return }
@@ -161,18 +155,23 @@ package final class MetricsThreads: Sendable {
         } idle: { seconds in
             guard isEnabled else { return }
             metering.tick(seconds: seconds, second: &second, minute: &minute)
-            publish(metering.takeCounters())
+            publish(metering.takeCounters(), flowDelayNs: age.take())
         }
         metering.flushAll(second: &second, minute: &minute)
-        publish(metering.takeCounters())
+        publish(metering.takeCounters(), flowDelayNs: age.take())
         secondMeters.close()
         minuteMeters.close()
         aggregated.close()
     }
 
-    private func publish(_ counters: (second: GeneratorCounters, minute: GeneratorCounters)) {
-        generatorBoards[0].publish(counters.second)
-        generatorBoards[1].publish(counters.minute)
+    private func publish(
+        _ counters: (second: GeneratorCounters, minute: GeneratorCounters), at board: Int = 0, flowDelayNs: UInt64
+    ) {
+        var (second, minute) = counters
+        second.flowDelayNs = flowDelayNs
+        minute.flowDelayNs = flowDelayNs
+        generatorBoards[board].publish(second)
+        generatorBoards[board + 1].publish(minute)
     }
 
     private func runAppGenerators() {
@@ -182,8 +181,10 @@ package final class MetricsThreads: Sendable {
         var minuteBatch = AppMeterBatcher(minuteApps)
         let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
         let hasSecond = settings.metrics.secondMetrics
+        var age = GreatestAge()
         drain(l7Stats) { batch in
             guard isEnabled else { return }
+            age.take(batch.first.map { UInt64($0.timeSeconds) * 1_000_000_000 }, nowNs: clock())
             batch.withUnsafeBufferPointer { stats in
                 if hasSecond { second.handle(stats, into: &secondBatch) }
                 minute.handle(stats, into: &minuteBatch)
@@ -195,15 +196,13 @@ package final class MetricsThreads: Sendable {
             minute.tick(seconds: seconds, into: &minuteBatch)
             secondBatch.flush()
             minuteBatch.flush()
-            generatorBoards[2].publish(second.takeCounters())
-            generatorBoards[3].publish(minute.takeCounters())
+            publish((second.takeCounters(), minute.takeCounters()), at: 2, flowDelayNs: age.take())
         }
         second.flushAll(into: &secondBatch)
         minute.flushAll(into: &minuteBatch)
         secondBatch.flush()
         minuteBatch.flush()
-        generatorBoards[2].publish(second.takeCounters())
-        generatorBoards[3].publish(minute.takeCounters())
+        publish((second.takeCounters(), minute.takeCounters()), at: 2, flowDelayNs: age.take())
         secondApps.close()
         minuteApps.close()
     }
@@ -214,9 +213,11 @@ package final class MetricsThreads: Sendable {
             slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
             identity: settings.identity)
         drain(queue) { slot in
+            collector.clockSeconds = clockSeconds()
             collector.take(slot)
             collector.deliver(to: outlet)
         } idle: { seconds in
+            collector.clockSeconds = seconds
             collector.tick(seconds: seconds)
             collector.deliver(to: outlet)
             collectorBoards[board].publish(collector.takeCounters())
@@ -232,6 +233,7 @@ package final class MetricsThreads: Sendable {
             slotSeconds: slotSeconds, delay: collectorDelay(slotSeconds), settings: settings.metrics,
             identity: settings.identity)
         drain(queue) { batch in
+            collector.clockSeconds = clockSeconds()
             for item in batch {
                 withUnsafePointer(to: item.entry) { entry in
                     withUnsafePointer(to: item.flow) { flow in
@@ -241,6 +243,7 @@ package final class MetricsThreads: Sendable {
             }
             collector.deliver(to: outlet)
         } idle: { seconds in
+            collector.clockSeconds = seconds
             collector.tick(seconds: seconds)
             collector.deliver(to: outlet)
             collectorBoards[board].publish(collector.takeCounters())
@@ -271,5 +274,21 @@ package final class MetricsThreads: Sendable {
 
     private func makeOutlet() -> DocumentOutlet {
         DocumentOutlet { [self] batch in documentGate.withLock { _ in sink.send(documents: batch) } }
+    }
+}
+
+/// The greatest age of records when a stage took them, by the first of each batch: batches begin with the oldest.
+private struct GreatestAge {
+    private var ns: UInt64 = 0
+
+    mutating func take(_ timeNs: UInt64?, nowNs: UInt64) {
+        guard let timeNs, timeNs < nowNs else { return }
+        ns = max(ns, nowNs - timeNs)
+    }
+
+    /// Since the last call, nanoseconds.
+    mutating func take() -> UInt64 {
+        defer { ns = 0 }
+        return ns
     }
 }

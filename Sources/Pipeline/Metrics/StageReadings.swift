@@ -1,3 +1,5 @@
+import Model
+
 /// One counter by the name that `deepflow_stats` and the Self view show.
 package struct NamedCounter: Sendable, Equatable {
     package let name: String
@@ -7,6 +9,15 @@ package struct NamedCounter: Sendable, Equatable {
         self.name = name
         self.value = value
     }
+
+    /// Sums since the start; the others are lengths and delays of now.
+    var isCount: Bool {
+        name.hasPrefix("drop") || name == "in" || name == "out" || name.hasSuffix("shrinks")
+            || name == "heartbeat_aggred" || name == "sent-unmerged"
+    }
+
+    /// The greatest of the period.
+    var isDelay: Bool { name.hasSuffix("-delay") }
 }
 
 /// What one stage counted since the last reading. Source: agent-flow.md 17.
@@ -16,11 +27,25 @@ package struct StageReading: Sendable, Equatable {
     /// `second`, `minute`, `l7_second`, `l7_minute`; the queue's name; empty for `flow_aggr`.
     package let kind: String
     package let counters: [NamedCounter]
+    /// Of a queue, records; else 0.
+    package let capacity: Int
 
-    package init(module: String, kind: String = "", counters: [NamedCounter]) {
+    package init(module: String, kind: String = "", counters: [NamedCounter], capacity: Int = 0) {
         self.module = module
         self.kind = kind
         self.counters = counters
+        self.capacity = capacity
+    }
+
+    /// A queue since its last reading.
+    init<Item>(queue: OverwriteQueue<Item>, capacity: Int) {
+        let counters = queue.takeCounters()
+        self.init(
+            module: "queue", kind: queue.name,
+            counters: [
+                NamedCounter("in", counters.in), NamedCounter("out", counters.out),
+                NamedCounter("overwritten", counters.overwritten), NamedCounter("pending", counters.pending),
+            ], capacity: capacity)
     }
 }
 

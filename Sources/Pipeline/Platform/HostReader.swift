@@ -7,8 +7,8 @@ package enum HostReader {
     package static func read(root: String = "/proc") -> HostFacts {
         var facts = HostFacts()
         var name = utsname()
+        facts.hostname = hostname()
         if uname(&name) == 0 {
-            facts.hostname = text(&name.nodename)
             facts.kernel = text(&name.release)
             facts.machine = text(&name.machine)
         }
@@ -20,6 +20,12 @@ package enum HostReader {
         let online = sysconf(Int32(_SC_NPROCESSORS_ONLN))
         if online > 0 { facts.cpuCount = online }
         return facts
+    }
+
+    /// Empty when the system does not tell.
+    package static func hostname() -> String {
+        var name = utsname()
+        return uname(&name) == 0 ? text(&name.nodename) : ""
     }
 
     private static func text<Field>(_ field: inout Field) -> String {

@@ -2,7 +2,7 @@ package import Logging
 package import Model
 package import Wire
 
-/// The record sink of an agent that reports over the network: three queues, three senders. Source: wire.md 5,
+/// The record sink of an agent that reports over the network: four queues, four senders. Source: wire.md 5,
 /// agent-flow.md 1.
 ///
 /// Live it never blocks: a full queue overwrites its oldest records and counts them. In a replay it waits for room, and
@@ -40,6 +40,7 @@ package final class SenderSink: RecordSink {
     package let documents: UniformSender<Document>
     package let flows: UniformSender<TaggedFlow>
     package let l7: UniformSender<L7FlowLog>
+    package let stats: UniformSender<StatsRecord>
     /// Also for further senders of the same agent.
     package let shared: SenderShared
     private let settings: Settings
@@ -71,6 +72,9 @@ package final class SenderSink: RecordSink {
             type: .l7Log,
             queue: OverwriteQueue(name: "2-protolog-to-collector-sender", capacity: settings.l7QueueSize),
             isCompressing: settings.compressesL7, shared: shared)
+        stats = UniformSender(
+            type: .agentStats, queue: OverwriteQueue(name: "0-stats-to-sender", capacity: 4096), group: .s,
+            isCompressing: false, shared: shared)
     }
 
     /// Starts the senders. A replay connects first.
@@ -88,11 +92,13 @@ package final class SenderSink: RecordSink {
         documents.start()
         flows.start()
         l7.start()
+        stats.start()
     }
 
     package func send(documents batch: [Document]) { put(batch, documents.queue) }
     package func send(flowLogs batch: [TaggedFlow]) { put(batch, flows.queue) }
     package func send(l7Logs batch: [L7FlowLog]) { put(batch, l7.queue) }
+    package func send(stats batch: [StatsRecord]) { put(batch, stats.queue) }
 
     private func put<Record>(_ batch: [Record], _ queue: OverwriteQueue<Record>) {
         guard settings.isReplay else { return queue.put(batch) }
@@ -104,6 +110,7 @@ package final class SenderSink: RecordSink {
         documents.queue.wake()
         flows.queue.wake()
         l7.queue.wake()
+        stats.queue.wake()
     }
 
     /// Sends everything that was queued, waits until the server has read it, and closes.
@@ -112,10 +119,12 @@ package final class SenderSink: RecordSink {
         documents.queue.close()
         flows.queue.close()
         l7.queue.close()
+        stats.queue.close()
         if !settings.isReplay { for link in shared.links.all { link.stop() } }
         documents.finish()
         flows.finish()
         l7.finish()
+        stats.finish()
         for link in shared.links.all {
             let trouble = link.finish(timeoutMs: settings.finishTimeoutMs)
             if let trouble, settings.isReplay { shared.fail(.unreachable(link.destination, trouble)) }

@@ -18,6 +18,8 @@ package final class Ingester: RecordSink {
         package var logDecoders = 2
         package var metricsQueueSize = 10_240
         package var logQueueSize = 4096
+        package var statsDecoders = 2
+        package var statsQueueSize = 4096
         /// Second documents are not stored (`disable-second-write`).
         package var dropsSecondDocuments = false
         /// Nothing is dropped: producers wait for the store, and sampling is off. For replays.
@@ -30,6 +32,7 @@ package final class Ingester: RecordSink {
             var settings = Settings()
             settings.metricsDecoders = 1
             settings.logDecoders = 1
+            settings.statsDecoders = 1
             return settings
         }
 
@@ -48,6 +51,7 @@ package final class Ingester: RecordSink {
     private let documents: DecodeStage<Document>
     private let flows: DecodeStage<TaggedFlow>
     private let requests: DecodeStage<L7FlowLog>
+    private let stats: DecodeStage<StatsRecord>
 
     package init(store: any Store, rows: RowMaker = RowMaker(), settings: Settings = .embedded) {
         self.settings = settings
@@ -66,17 +70,28 @@ package final class Ingester: RecordSink {
             name: "in-l7", capacity: settings.logQueueSize,
             decoder: { Ingester.requestDecoder(store, rows, settings, tally, decoders: 1) },
             take: { $0.take($1, teamID: 1) }, tick: { $0.tick() }, flush: { $0.flush() })
+        stats = DecodeStage(
+            name: "in-stats", capacity: settings.statsQueueSize,
+            decoder: { Ingester.statsDecoder(store, settings, tally) },
+            take: { $0.take($1, teamID: 1, isServer: false) }, tick: { _ in })
     }
 
     package func send(documents batch: [Document]) { documents.put(batch, waiting: settings.isReplay) }
     package func send(flowLogs batch: [TaggedFlow]) { flows.put(batch, waiting: settings.isReplay) }
     package func send(l7Logs batch: [L7FlowLog]) { requests.put(batch, waiting: settings.isReplay) }
+    package func send(stats batch: [StatsRecord]) { stats.put(batch, waiting: settings.isReplay) }
+
+    /// Statistics of this server itself. They are few and the store never blocks: no queue.
+    package func send(serverStats batch: [StatsRecord]) {
+        Ingester.statsDecoder(store, settings, tally).take(batch, teamID: 1, isServer: true)
+    }
 
     /// Returns when everything sent before has gone to the store; the store's own `flush` commits it.
     package func flush() {
         documents.flush()
         flows.flush()
         requests.flush()
+        stats.flush()
     }
 
     /// Ends the in-process decoders after what they hold. The store stays open.
@@ -84,13 +99,16 @@ package final class Ingester: RecordSink {
         documents.stop()
         flows.stop()
         requests.stop()
+        stats.stop()
     }
 
     package var counters: IngesterCounters { tally.snapshot }
 
+    package var storeCounters: StoreCounters { store.counters() }
+
     /// Counters of the in-process decode queues, by name; batches are counted, not records.
     package var queues: [(name: String, counters: QueueCounters, waiting: Int)] {
-        [documents.state, flows.state, requests.state]
+        [documents.state, flows.state, requests.state, stats.state]
     }
 
     // MARK: Decoders
@@ -101,6 +119,10 @@ package final class Ingester: RecordSink {
         MetricsDecoder(
             dropsSecondDocuments: settings.dropsSecondDocuments, tally: tally, platform: rows.platformSnapshot,
             emit: { settings.isReplay ? store.writeWaiting($0) : store.write($0) })
+    }
+
+    static func statsDecoder(_ store: any Store, _ settings: Settings, _ tally: IngesterTally) -> StatsDecoder {
+        StatsDecoder(tally: tally, emit: { settings.isReplay ? store.writeWaiting($0) : store.write($0) })
     }
 
     static func flowDecoder(

@@ -21,6 +21,7 @@ package struct IngesterCounters: Sendable, Equatable {
     package var metrics = Decoder()
     package var l4 = Decoder()
     package var l7 = Decoder()
+    package var stats = Decoder()
     /// Documents older than 300 s, and newer; they are stored all the same.
     package var expiredDocuments: UInt64 = 0
     package var futureDocuments: UInt64 = 0

@@ -11,7 +11,7 @@ package final class NetworkDecoders: Sendable {
     private let queues: [OverwriteQueue<ReceivedPayload>]
     private let threads: [StageThread]
 
-    /// Registers queues for documents, flow logs and request logs, and starts their threads. Before `receiver.start()`.
+    /// Registers queues for documents, flow logs, request logs and statistics, and starts their threads. Before `receiver.start()`.
     package init(_ ingester: Ingester, receiver: Receiver) {
         let settings = ingester.settings
         let store = ingester.store
@@ -56,6 +56,14 @@ package final class NetworkDecoders: Sendable {
             decoder: { Ingester.requestDecoder(store, rows, settings, tally, decoders: settings.logDecoders) },
             counters: { $0.l7.errors += 1 }, take: { $0.take(payload: $1.bytes, teamID: $1.teamID) },
             tick: { $0.tick() }, flush: { $0.flush() })
+        for (type, isServer) in [(MessageType.agentStats, false), (.serverStats, true)] {
+            register(
+                type, decoders: settings.statsDecoders, size: settings.statsQueueSize,
+                decoder: { Ingester.statsDecoder(store, settings, tally) },
+                counters: { $0.stats.errors += 1 },
+                take: { $0.take(payload: $1.bytes, teamID: $1.teamID, isServer: isServer) }, tick: { _ in },
+                flush: { _ in })
+        }
         self.queues = queues
         self.threads = threads
     }

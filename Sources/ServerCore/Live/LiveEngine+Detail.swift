@@ -21,7 +21,9 @@ extension LiveEngine {
             case .named(let records, let columns):
                 return records.first { $0.id == id }.map { record in
                     let fields = columns.map { Detail.Field($0, record.field(FilterColumn($0)) ?? .null) }
-                    return Detail(title: LiveEngine.title(of: record), sections: [Detail.Section("", fields)])
+                    var sections = [Detail.Section("", fields)]
+                    if !record.more.isEmpty { sections.append(Detail.Section("Counters", record.more)) }
+                    return Detail(title: LiveEngine.title(of: record), sections: sections)
                 }
             }
         }

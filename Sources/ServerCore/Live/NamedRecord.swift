@@ -1,9 +1,12 @@
+import EngineAPI
 import Model
 
 /// A row of the small lists (host, interfaces, processes, own counters, map): values in the order of its columns.
 struct NamedRecord: LiveRecord {
     let id: UInt64
     let fields: NamedFields
+    /// What only the details show, by its own names.
+    var more: [Detail.Field] = []
 
     package func field(_ column: FilterColumn) -> FieldValue? { fields.field(column) }
 

@@ -1,5 +1,5 @@
 import EngineAPI
-import Model
+package import Model
 
 /// One stage or queue of the engine as its owner reports it: sums since the start.
 package struct OwnCounter: Sendable, Equatable {
@@ -13,10 +13,12 @@ package struct OwnCounter: Sendable, Equatable {
     package var pending: UInt64
     package var capacity: UInt64
     package var note: String
+    /// Everything that the stage counts, by the names of its statistics.
+    package var counters: [StatsRecord.Metric] = []
 
     package init(
         group: String, name: String, in: UInt64 = 0, out: UInt64 = 0, dropped: UInt64 = 0, pending: UInt64 = 0,
-        capacity: UInt64 = 0, note: String = ""
+        capacity: UInt64 = 0, note: String = "", counters: [StatsRecord.Metric] = []
     ) {
         self.group = group
         self.name = name
@@ -26,6 +28,7 @@ package struct OwnCounter: Sendable, Equatable {
         self.pending = pending
         self.capacity = capacity
         self.note = note
+        self.counters = counters
     }
 }
 
@@ -69,8 +72,13 @@ struct OwnReadings {
                         .uint(counter.in), .uint(counter.out), .uint(counter.dropped), .real(rate.dropped),
                         .uint(counter.pending), .uint(counter.capacity > 1 << 40 ? 0 : counter.capacity),
                         .text(counter.note),
-                    ]))
+                    ]), more: counter.counters.map { Detail.Field($0.name, OwnReadings.value($0.value)) })
         }
+    }
+
+    /// Counters are whole numbers, ratios are not.
+    private static func value(_ number: Double) -> FieldValue {
+        UInt64(exactly: number).map { .uint($0) } ?? .real(number)
     }
 
     var losses: [EngineStatus.Loss] {

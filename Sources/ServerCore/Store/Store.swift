@@ -83,6 +83,7 @@ package struct RowBatch: Sendable {
         case application([ApplicationRow])
         case applicationMap([ApplicationMapRow])
         case trafficPolicy([TrafficPolicyRow])
+        case stats([StatsRow])
     }
 
     package let table: TableSchema
@@ -105,6 +106,7 @@ package struct RowBatch: Sendable {
         case .application(let rows): rows.count
         case .applicationMap(let rows): rows.count
         case .trafficPolicy(let rows): rows.count
+        case .stats(let rows): rows.count
         }
     }
 }

@@ -45,6 +45,9 @@ struct AgentCommand: ParsableCommand {
         settings.identity = FrameIdentity(agentID: config.pipeline.flow.agentID, teamID: 1, orgID: 1)
         settings.isReplay = capture.isReplay
         settings.hasOwnConnections = config.sender.usesSeveralSockets
+        settings.documentQueueSize = config.sender.documentQueueSize
+        settings.flowQueueSize = config.pipeline.queues.flowGenerator
+        settings.l7QueueSize = config.sender.l7QueueSize
         settings.compressesFlows = config.sender.compressesL4
         settings.compressesL7 = config.sender.compressesL7
         settings.maxThroughputMbps = config.sender.maxThroughputMbps
@@ -66,14 +69,21 @@ struct AgentCommand: ParsableCommand {
             if !troubles.isEmpty { throw Model.ExitCode.partlyDone }
         } else {
             let logger = Logger(label: "dftop.agent")
-            try pipeline.capture(onReady: { interfaces in
-                logger.info(
-                    "capture runs",
-                    metadata: [
-                        "interfaces": "\(interfaces.map(\.name).joined(separator: ","))",
-                        "ingester": "\(destination.text)",
-                    ])
-            })
+            let statistics = StatsCollector(of: pipeline, settings: config.statistics, sink: sink)
+            statistics.register("senders") { sink.takeStats() }
+            statistics.start()
+            let ended = Result {
+                try pipeline.capture(onReady: { interfaces in
+                    logger.info(
+                        "capture runs",
+                        metadata: [
+                            "interfaces": "\(interfaces.map(\.name).joined(separator: ","))",
+                            "ingester": "\(destination.text)",
+                        ])
+                })
+            }
+            statistics.stop()
+            try ended.get()
             try sink.finish()
         }
     }

@@ -27,11 +27,12 @@ final class Engine: Sendable {
     let live: LiveEngine
     let store: SQLiteStore
     let pipeline: AgentPipeline?
-    private let options: Options
+    let options: Options
     private let directory: DataDirectory
-    private let ingester: Ingester
-    private let receiver: Receiver?
-    private let decoders: NetworkDecoders?
+    let ingester: Ingester
+    let receiver: Receiver?
+    let decoders: NetworkDecoders?
+    private let statistics: [StatsCollector]
     private let poller = PlatformPoller()
     private let server: EngineServer
     private let logger = Logger(label: "dftop.engine")
@@ -60,9 +61,10 @@ final class Engine: Sendable {
         liveSettings.isReplay = options.isReplay
         let hooks = Hooks()
         live = LiveEngine(settings: liveSettings, providers: hooks.providers(store))
-        pipeline =
-            options.hasAgent
-            ? AgentPipeline(settings: options.config.pipeline, sink: FanOutSink([ingester, live])) : nil
+        let sink = FanOutSink([ingester, live])
+        let pipeline =
+            options.hasAgent ? AgentPipeline(settings: options.config.pipeline, sink: sink) : nil
+        self.pipeline = pipeline
         if let settings = options.receiver {
             let receiver = Receiver(settings)
             self.receiver = receiver
@@ -71,6 +73,16 @@ final class Engine: Sendable {
             receiver = nil
             decoders = nil
         }
+        // Statistics go by the wall clock, a replay does not.
+        var statistics: [StatsCollector] = []
+        if !options.isReplay {
+            if let pipeline {
+                statistics.append(StatsCollector(of: pipeline, settings: options.config.statistics, sink: sink))
+            }
+            statistics.append(
+                StatsCollector(of: ingester, receiver, decoders, settings: options.config.statistics))
+        }
+        self.statistics = statistics
         server = EngineServer(view: live)
         state = Mutex(State())
         hooks.engine.withLock { $0 = Weak(self) }
@@ -119,6 +131,7 @@ final class Engine: Sendable {
         live.start()
         poller.start { [live] snapshot in live.update(platform: snapshot) }
         try receiver?.start()
+        for collector in statistics { collector.start() }
         if let address {
             do {
                 try server.start(on: address)
@@ -174,6 +187,7 @@ final class Engine: Sendable {
     func stop() {
         pipeline?.stop()
         state.withLock { $0.thread }?.join()
+        for collector in statistics { collector.stop() }
         receiver?.stop()
         decoders?.stop()
         server.stop()
@@ -227,85 +241,6 @@ final class Engine: Sendable {
         if let receiver { lose("frames that were invalid", receiver.counters.invalid) }
         status.losses = losses.sorted { $0.count > $1.count }
         return status
-    }
-
-    private func ownCounters() -> [OwnCounter] {
-        var out: [OwnCounter] = []
-        if let counters = pipeline?.counters() {
-            let dispatcher = counters.dispatcher
-            out.append(
-                OwnCounter(
-                    group: "capture", name: "dispatcher", in: dispatcher.rx + dispatcher.kernelDrops,
-                    out: dispatcher.rx,
-                    dropped: dispatcher.kernelDrops + dispatcher.retired + dispatcher.invalidPackets,
-                    note: "packets; invalid \(dispatcher.invalidPackets), retired \(dispatcher.retired)"))
-            let flows = counters.flowMap
-            out.append(
-                OwnCounter(
-                    group: "flow", name: "flow-map packets",
-                    in: flows.packets + flows.dropByWindow + flows.dropByCapacity,
-                    out: flows.packets, dropped: flows.dropByWindow + flows.dropByCapacity,
-                    note: "invalid TCP \(flows.perf.invalidPackets), unknown L7 \(flows.perf.unknownL7Protocol)"))
-            out.append(
-                OwnCounter(
-                    group: "flow", name: "flow-map flows", in: flows.new, out: flows.closed,
-                    pending: UInt64(max(0, counters.concurrentFlows)),
-                    capacity: UInt64(clamping: options.config.pipeline.flow.concurrentFlowLimit)))
-            let sessions = counters.sessions
-            out.append(
-                OwnCounter(
-                    group: "l7", name: "l7_session_aggr", in: sessions.receive, out: sessions.receive &- sessions.merge,
-                    dropped: sessions.throttleDrop + sessions.overLimit, pending: UInt64(clamping: sessions.cached),
-                    note: "merged \(sessions.merge)"))
-            for stage in counters.stages {
-                let pairs = stage.counters.map { ($0.name, $0.value) }
-                let values = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
-                let drops = stage.counters.filter { $0.name.hasPrefix("drop") }.reduce(UInt64(0)) { $0 &+ $1.value }
-                out.append(
-                    OwnCounter(
-                        group: "metrics", name: stage.kind.isEmpty ? stage.module : "\(stage.module) \(stage.kind)",
-                        in: values["in"] ?? 0, out: values["out"] ?? 0, dropped: drops,
-                        pending: values["stash-len"] ?? values["stash-total-len"] ?? 0,
-                        capacity: values["stash-capacity"] ?? values["stash-total-capacity"] ?? 0))
-            }
-            for queue in counters.queues {
-                out.append(
-                    OwnCounter(
-                        group: "queue", name: queue.name, in: queue.totals.in, out: queue.totals.out,
-                        dropped: queue.totals.overwritten, pending: UInt64(queue.waiting),
-                        capacity: UInt64(queue.capacity)))
-            }
-        }
-        for queue in ingester.queues {
-            out.append(
-                OwnCounter(
-                    group: "ingester", name: queue.name, in: queue.counters.in, out: queue.counters.out,
-                    dropped: queue.counters.overwritten, pending: UInt64(queue.waiting)))
-        }
-        let ingested = ingester.counters
-        for (name, counters) in [
-            ("decoder metrics", ingested.metrics), ("decoder l4", ingested.l4), ("decoder l7", ingested.l7),
-        ] {
-            out.append(
-                OwnCounter(
-                    group: "ingester", name: name, in: counters.records, out: counters.rows, dropped: counters.dropped,
-                    note: counters.errors > 0 ? "\(counters.errors) errors" : ""))
-        }
-        if let receiver {
-            let counters = receiver.counters
-            out.append(
-                OwnCounter(
-                    group: "receiver", name: "ingester_recviver", in: counters.rxPackets + counters.rxDatagrams,
-                    out: counters.rxPackets + counters.rxDatagrams, dropped: counters.invalid + counters.refusedFrames,
-                    note: "\(receiver.agents.count) agent entries"))
-        }
-        let stored = store.counters()
-        out.append(
-            OwnCounter(
-                group: "store", name: "writer", in: stored.rowsWritten + stored.rowsDropped + stored.rowsWaiting,
-                out: stored.rowsWritten, dropped: stored.rowsDropped + stored.rowsLost, pending: stored.rowsWaiting,
-                note: "\(stored.commits) commits, \(stored.bytesUsed >> 20) MiB"))
-        return out
     }
 }
 

@@ -13,6 +13,7 @@ final class FanOutSink: RecordSink {
     func send(documents: [Document]) { for sink in sinks { sink.send(documents: documents) } }
     func send(flowLogs: [TaggedFlow]) { for sink in sinks { sink.send(flowLogs: flowLogs) } }
     func send(l7Logs: [L7FlowLog]) { for sink in sinks { sink.send(l7Logs: l7Logs) } }
+    func send(stats: [StatsRecord]) { for sink in sinks { sink.send(stats: stats) } }
     func observe(secondFlows: [TaggedFlow]) {
         for sink in sinks where sink.wantsSecondFlows { sink.observe(secondFlows: secondFlows) }
     }

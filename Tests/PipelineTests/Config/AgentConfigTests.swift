@@ -64,4 +64,48 @@ struct AgentConfigTests {
             .map([("HTTP", .list([.map([("field_name", .text("X-Shop"))])]))]))
         #expect(config.pipeline.l7.httpCustomFields.map(\.text) == ["x-shop"])
     }
+
+    /// Derived delays. Source: agent-flow.md 3.
+    @Test func delaysFollowTheTimeWindow() throws {
+        var config = AgentConfig()
+        #expect(config.pipeline.metrics.delays.base == 9)
+        try config.set("processors.flow_log.time_window.max_tolerable_packet_delay", .text("3s"))
+        try config.set("processors.flow_log.time_window.extra_tolerable_flow_delay", .text("4s"))
+        try config.set("processors.flow_log.conntrack.flow_flush_interval", .text("2s"))
+        #expect(config.pipeline.flow.packetDelayNs == 3_000_000_000)
+        let delays = config.pipeline.metrics.delays
+        #expect(delays.base == 3 + 1 + 2 + 5 + 4 + 2)
+        #expect(delays.secondCollector == 22 && delays.minuteGenerator == 77 && delays.flowAggrSlots == 77)
+    }
+
+    @Test func sizesOfQueues() throws {
+        var config = AgentConfig()
+        try config.set("processors.flow_log.tunning.flow_generator_queue_size", .int(131_072))
+        try config.set("processors.flow_log.tunning.quadruple_generator_queue_size", .int(524_288))
+        try config.set("processors.flow_log.tunning.flow_aggregator_queue_size", .int(65_536))
+        try config.set("outputs.flow_metrics.tunning.sender_queue_size", .int(70_000))
+        try config.set("outputs.flow_log.tunning.collector_queue_size", .int(80_000))
+        #expect(config.pipeline.queues.flowGenerator == 131_072)
+        #expect(config.pipeline.queues.quadrupleGenerator == 524_288)
+        #expect(config.sender.documentQueueSize == 70_000 && config.sender.l7QueueSize == 80_000)
+        #expect(throws: Failure.self) {
+            try config.set("processors.flow_log.tunning.flow_generator_queue_size", .int(1))
+        }
+        #expect(config.unused.isEmpty)
+    }
+
+    @Test func filtersAndStatistics() throws {
+        var config = AgentConfig()
+        try config.set("outputs.flow_log.filters.l4_capture_network_types", .list([.int(-1)]))
+        try config.set("outputs.flow_log.filters.l7_capture_network_types", .list([.int(3), .int(4)]))
+        try config.set("outputs.flow_log.filters.l4_ignored_observation_points", .list([.int(1)]))
+        try config.set("outputs.flow_log.filters.l7_ignored_observation_points", .list([.int(2)]))
+        try config.set("global.self_monitoring.interval", .text("1m"))
+        #expect(config.pipeline.metrics.flowLog.captureNetworkTypes == [-1])
+        #expect(config.pipeline.metrics.flowLog.ignoredObservationPoints == [1])
+        #expect(config.pipeline.sessions.captureNetworkTypes == [3, 4])
+        #expect(config.pipeline.sessions.ignoredTapSides == [2])
+        #expect(config.statistics.intervalSeconds == 60)
+        #expect(config.unused.isEmpty)
+    }
 }

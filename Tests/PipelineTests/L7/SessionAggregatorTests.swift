@@ -186,6 +186,20 @@ import Testing
         #expect(join.counters.receive == 0 && join.count == 0)
     }
 
+    /// Which capture networks log; 0 = all, -1 = none. Source: agent-l7.md 3, 4.5.
+    @Test func captureNetworks() {
+        let cases: [(types: [Int], received: UInt64)] = [
+            ([0], 1), ([3], 1), ([4, 3], 1), ([4], 0), ([-1], 0), ([0, -1], 0),
+        ]
+        for (types, received) in cases {
+            var join = Self.fresh { $0.captureNetworkTypes = types }
+            var message = Self.message(.request, atMs: 10, text: "a")
+            message.log.base.tapType = CaptureNetworkType.cloud
+            _ = Self.run(&join, [message])
+            #expect(join.counters.receive == received, "\(types)")
+        }
+    }
+
     @Test func partsOfOneMessageMerge() {
         var join = Self.fresh()
         var first = Self.message(.request, atMs: 10, proto: .http2, text: "a", session: 1)

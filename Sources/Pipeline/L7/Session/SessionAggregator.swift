@@ -13,8 +13,14 @@ package struct SessionAggregator: ~Copyable {
         package var throttlePerSecond: UInt64 = 10000
         /// `TapSide` raw values that never log.
         package var ignoredTapSides: [UInt8] = []
+        /// Capture network types that log; 0 = all, -1 = none.
+        package var captureNetworkTypes: [Int] = [0]
 
         package init() {}
+
+        fileprivate var keepsAllNetworks: Bool {
+            captureNetworkTypes.contains(0) && !captureNetworkTypes.contains(-1)
+        }
 
         package func timeoutSec(_ proto: L7Protocol) -> UInt64 {
             if !timeoutsSec.isEmpty, let configured = timeoutsSec[proto] { return configured }
@@ -40,7 +46,10 @@ package struct SessionAggregator: ~Copyable {
         package var overLimit: UInt64 = 0
     }
 
-    private var settings: Settings
+    private var settings: Settings {
+        didSet { keepsAllNetworks = settings.keepsAllNetworks }
+    }
+    private var keepsAllNetworks: Bool
     private var throttle: LogThrottle
     private var counts = Counters()
     private var index = PairIndex()
@@ -54,6 +63,7 @@ package struct SessionAggregator: ~Copyable {
 
     package init(settings: Settings) {
         self.settings = settings
+        keepsAllNetworks = settings.keepsAllNetworks
         throttle = LogThrottle(rate: settings.throttlePerSecond)
     }
 
@@ -89,11 +99,22 @@ package struct SessionAggregator: ~Copyable {
         batch.drain { take($0, nowNs, into: &out) }
     }
 
+    /// Source: agent-l7.md 3, `outputs.flow_log.filters`.
+    @inline(__always)
+    private func isFiltered(_ message: UnsafePointer<L7Message>) -> Bool {
+        if !settings.ignoredTapSides.isEmpty, settings.ignoredTapSides.contains(message.pointee.log.base.tapSide) {
+            return true
+        }
+        return !keepsAllNetworks
+            && (settings.captureNetworkTypes.contains(-1)
+                || !settings.captureNetworkTypes.contains(Int(message.pointee.log.base.tapType)))
+    }
+
     /// Moves a message out of its place: into the table, to the output, or away.
     private mutating func take(
         _ message: UnsafeMutablePointer<L7Message>, _ nowNs: UInt64, into out: inout [L7FlowLog]
     ) {
-        if !settings.ignoredTapSides.isEmpty, settings.ignoredTapSides.contains(message.pointee.log.base.tapSide) {
+        if isFiltered(message) {
             message.deinitialize(count: 1)
             return
         }

@@ -117,6 +117,7 @@ final class SQLiteWriter {
             case .application(let rows): try insert(rows, table)
             case .applicationMap(let rows): try insert(rows, table)
             case .trafficPolicy(let rows): try insert(rows, table)
+            case .stats(let rows): try insert(rows, table)
             }
         }
         openRows[batch.table.name, default: 0] += UInt64(batch.count)

@@ -1,0 +1,104 @@
+package import Model
+
+/// The counters of one agent's stages as statistics: what was counted since the last reading, gauges as they are.
+/// Source: agent-flow.md 4.1, 8.6, 17; agent-l7.md 14; tables/agent_counters.tsv.
+///
+/// Counters that these stages do not have are absent: nothing is lost for want of an end's policy (`no-endpoint`), no
+/// queue refuses a writer (`drop_by_queue`).
+package struct PipelineStats: Sendable {
+    private typealias Metric = StatsRecord.Metric
+    private typealias Tag = StatsRecord.Tag
+
+    private var last = PipelineCounters()
+    private let index: String
+
+    /// - Parameter index: number of the dispatcher, which tags every record.
+    package init(index: Int = 0) { self.index = "\(index)" }
+
+    package mutating func records(_ now: PipelineCounters) -> [StatsRecord] {
+        defer { last = now }
+        let id = [Tag("id", index)]
+        var records = [
+            StatsRecord(module: "dispatcher", tags: id, dispatcher(now.dispatcher, since: last.dispatcher)),
+            StatsRecord(module: "flow-map", tags: id, flowMap(now.flowMap, since: last.flowMap)),
+            StatsRecord(module: "flow-perf", tags: id, flowPerf(now.flowMap.perf, since: last.flowMap.perf)),
+            StatsRecord(
+                module: "l7_session_aggr", tags: [Tag("index", index)], sessions(now.sessions, since: last.sessions)),
+        ]
+        for stage in now.stages {
+            let before = last.stages.first { $0.module == stage.module && $0.kind == stage.kind }
+            var tags = [Tag("index", index)]
+            if !stage.kind.isEmpty { tags.append(Tag("kind", stage.kind)) }
+            records.append(StatsRecord(module: stage.module, tags: tags, metrics(stage, since: before)))
+        }
+        for queue in now.queues {
+            let before = last.queues.first { $0.name == queue.name }?.totals ?? QueueCounters()
+            records.append(StatsRecord(queue: queue.name, index: index, queue.totals, since: before))
+        }
+        return records
+    }
+
+    private func dispatcher(_ now: Dispatcher.Counters, since last: Dispatcher.Counters) -> [Metric] {
+        [
+            Metric("kernel_packets", counted: now.kernelPackets &- last.kernelPackets),
+            Metric("kernel_drops", counted: now.kernelDrops &- last.kernelDrops),
+            Metric("rx", counted: now.rx &- last.rx),
+            // Every frame that the ring hands over is looked at.
+            Metric("rx_all", counted: now.rx &- last.rx), Metric("rx_bytes", counted: now.rxBytes &- last.rxBytes),
+            Metric("rx_all_bytes", counted: now.rxBytes &- last.rxBytes),
+            Metric("invalid_packets", counted: now.invalidPackets &- last.invalidPackets),
+            Metric("retired", counted: now.retired &- last.retired),
+        ]
+    }
+
+    private func flowMap(_ now: FlowMap.Counters, since last: FlowMap.Counters) -> [Metric] {
+        [
+            Metric("new", counted: now.new &- last.new), Metric("closed", counted: now.closed &- last.closed),
+            Metric("drop_by_window", counted: now.dropByWindow &- last.dropByWindow),
+            Metric("drop_by_capacity", counted: now.dropByCapacity &- last.dropByCapacity),
+            Metric("total_scan", counted: now.totalScan &- last.totalScan),
+        ]
+    }
+
+    private func flowPerf(_ now: FlowPerfCounters, since last: FlowPerfCounters) -> [Metric] {
+        [
+            Metric("ignore_packet_count", counted: now.ignoredPackets &- last.ignoredPackets),
+            Metric("invalid_packet_count", counted: now.invalidPackets &- last.invalidPackets),
+            Metric("unknown_l7_protocol", counted: now.unknownL7Protocol &- last.unknownL7Protocol),
+        ]
+    }
+
+    private func sessions(_ now: SessionAggregator.Counters, since last: SessionAggregator.Counters) -> [Metric] {
+        [
+            Metric("send-before-window", counted: now.sendBeforeWindow &- last.sendBeforeWindow),
+            Metric("receive", counted: now.receive &- last.receive), Metric("merge", counted: now.merge &- last.merge),
+            Metric("cached", Double(now.cached)), Metric("cached-request-resource", Double(now.cachedRequestResource)),
+            Metric("throttle-drop", counted: now.throttleDrop &- last.throttleDrop),
+            Metric("over-limit", counted: now.overLimit &- last.overLimit),
+        ]
+    }
+
+    private func metrics(_ stage: StageReading, since last: StageReading?) -> [Metric] {
+        stage.counters.map { counter in
+            let before = counter.isCount ? last?.counters.first { $0.name == counter.name }?.value ?? 0 : 0
+            return Metric(counter.name, counted: counter.value &- before)
+        }
+    }
+}
+
+extension StatsRecord.Metric {
+    init(_ name: String, counted value: UInt64) { self.init(name, Double(value)) }
+}
+
+extension StatsRecord {
+    /// Of a bounded queue. - Parameter now: sums since the start, with the greatest length since the last reading.
+    init(queue name: String, index: String, _ now: QueueCounters, since last: QueueCounters) {
+        self.init(
+            module: "queue", tags: [Tag("index", index), Tag("module", name)],
+            [
+                Metric("in", counted: now.in &- last.in), Metric("out", counted: now.out &- last.out),
+                Metric("overwritten", counted: now.overwritten &- last.overwritten),
+                Metric("pending", counted: now.pending),
+            ])
+    }
+}

@@ -1,0 +1,119 @@
+import Model
+import Pipeline
+import ServerCore
+import Synchronization
+
+/// What the engine tells of its own parts, for the Self view and `dfctl show counters`.
+extension Engine {
+    func ownCounters() -> [OwnCounter] {
+        var out: [OwnCounter] = []
+        if let counters = pipeline?.counters() { addPipeline(counters, to: &out) }
+        for queue in ingester.queues + (decoders?.states ?? []) {
+            out.append(
+                OwnCounter(
+                    group: "ingester", name: queue.name, in: queue.counters.in, out: queue.counters.out,
+                    dropped: queue.counters.overwritten, pending: UInt64(queue.waiting)))
+        }
+        let ingested = ingester.counters
+        for (name, counters) in [
+            ("decoder metrics", ingested.metrics), ("decoder l4", ingested.l4), ("decoder l7", ingested.l7),
+            ("decoder stats", ingested.stats),
+        ] {
+            out.append(
+                OwnCounter(
+                    group: "ingester", name: name, in: counters.records, out: counters.rows, dropped: counters.dropped,
+                    note: counters.errors > 0 ? "\(counters.errors) errors" : ""))
+        }
+        if let receiver {
+            let counters = receiver.counters
+            out.append(
+                OwnCounter(
+                    group: "receiver", name: "ingester_recviver", in: counters.rxPackets + counters.rxDatagrams,
+                    out: counters.rxPackets + counters.rxDatagrams, dropped: counters.invalid + counters.refusedFrames,
+                    note: "\(receiver.agents.count) agent entries"))
+        }
+        let stored = store.counters()
+        out.append(
+            OwnCounter(
+                group: "store", name: "writer", in: stored.rowsWritten + stored.rowsDropped + stored.rowsWaiting,
+                out: stored.rowsWritten, dropped: stored.rowsDropped + stored.rowsLost, pending: stored.rowsWaiting,
+                note: "\(stored.commits) commits, \(stored.bytesUsed >> 20) MiB"))
+        return out
+    }
+
+    private func addPipeline(_ counters: PipelineCounters, to out: inout [OwnCounter]) {
+        var stats = PipelineStats()
+        let records = stats.records(counters)
+        /// All counters of a module; `kind` where it has several, the name of a queue.
+        func named(_ module: String, _ kind: String = "") -> [StatsRecord.Metric] {
+            records.first { record in
+                record.module == module && (kind.isEmpty || record.tags.contains { $0.value == kind })
+            }?.metrics ?? []
+        }
+        let dispatcher = counters.dispatcher
+        out.append(
+            OwnCounter(
+                group: "capture", name: "dispatcher", in: dispatcher.rx + dispatcher.kernelDrops,
+                out: dispatcher.rx,
+                dropped: dispatcher.kernelDrops + dispatcher.retired + dispatcher.invalidPackets,
+                note: "packets; invalid \(dispatcher.invalidPackets), retired \(dispatcher.retired)",
+                counters: named("dispatcher")))
+        let flows = counters.flowMap
+        out.append(
+            OwnCounter(
+                group: "flow", name: "flow-map packets",
+                in: flows.packets + flows.dropByWindow + flows.dropByCapacity,
+                out: flows.packets, dropped: flows.dropByWindow + flows.dropByCapacity,
+                note: "invalid TCP \(flows.perf.invalidPackets), unknown L7 \(flows.perf.unknownL7Protocol)",
+                counters: named("flow_perf")))
+        out.append(
+            OwnCounter(
+                group: "flow", name: "flow-map flows", in: flows.new, out: flows.closed,
+                pending: UInt64(max(0, counters.concurrentFlows)),
+                capacity: UInt64(clamping: options.config.pipeline.flow.concurrentFlowLimit),
+                counters: named("flow_map")))
+        let sessions = counters.sessions
+        out.append(
+            OwnCounter(
+                group: "l7", name: "l7_session_aggr", in: sessions.receive, out: sessions.receive &- sessions.merge,
+                dropped: sessions.throttleDrop + sessions.overLimit, pending: UInt64(clamping: sessions.cached),
+                note: "merged \(sessions.merge)", counters: named("l7_session_aggr")))
+        for stage in counters.stages {
+            let pairs = stage.counters.map { ($0.name, $0.value) }
+            let values = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+            let drops = stage.counters.filter { $0.name.hasPrefix("drop") }.reduce(UInt64(0)) { $0 &+ $1.value }
+            out.append(
+                OwnCounter(
+                    group: "metrics", name: stage.kind.isEmpty ? stage.module : "\(stage.module) \(stage.kind)",
+                    in: values["in"] ?? 0, out: values["out"] ?? 0, dropped: drops,
+                    pending: values["stash-len"] ?? values["stash-total-len"] ?? 0,
+                    capacity: values["stash-capacity"] ?? values["stash-total-capacity"] ?? 0,
+                    counters: named(stage.module, stage.kind)))
+        }
+        for queue in counters.queues {
+            out.append(
+                OwnCounter(
+                    group: "queue", name: queue.name, in: queue.totals.in, out: queue.totals.out,
+                    dropped: queue.totals.overwritten, pending: UInt64(queue.waiting),
+                    capacity: UInt64(queue.capacity), counters: named("queue", queue.name)))
+        }
+    }
+}
+
+extension StatsCollector {
+    /// Of a server's ingester and what feeds it.
+    convenience init(
+        of ingester: Ingester, _ receiver: Receiver?, _ decoders: NetworkDecoders?, settings: Settings
+    ) {
+        self.init(settings: settings) { ingester.send(serverStats: $0) }
+        let stats = Mutex(ServerStats())
+        register("ingester") {
+            var sources = ServerStats.Sources()
+            sources.ingester = ingester.counters
+            sources.receiver = receiver?.counters
+            sources.store = ingester.storeCounters
+            sources.queues = ingester.queues + (decoders?.states ?? [])
+            return stats.withLock { $0.records(sources) }
+        }
+    }
+}

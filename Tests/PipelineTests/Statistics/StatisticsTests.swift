@@ -1,0 +1,159 @@
+import Foundation
+import Model
+import Synchronization
+import Testing
+
+@testable import Pipeline
+
+/// Source: integration.md 3; tables/agent_counters.tsv.
+struct StatisticsTests {
+    /// Readings align to multiples of the interval; a clock that steps back ends one too.
+    @Test func intervals() {
+        var schedule = StatsSchedule(intervalSeconds: 10)
+        let seconds: [(UInt64, Bool)] = [
+            (1007, true), (1008, false), (1009, false), (1010, true), (1019, false), (1031, true), (1020, true),
+            (1021, false),
+        ]
+        for (second, isDue) in seconds { #expect(schedule.isDue(nowSeconds: second) == isDue, "\(second)") }
+    }
+
+    @Test func recordsCarryTimeAndHost() {
+        let collector = StatsCollector(intervalSeconds: 10, hostname: "node-1") { _ in }
+        collector.register("a") { [StatsRecord(module: "flow-map", tags: [.init("id", "0")], [.init("drop-x", 1.0)])] }
+        collector.register("b") { [StatsRecord(module: "empty", [])] }
+        collector.register("c") { [StatsRecord(module: "own", tags: [.init("host", "other")], [.init("n", 2.0)])] }
+        // Registered again: replaced.
+        collector.register("c") { [StatsRecord(module: "own", tags: [.init("host", "other")], [.init("n", 3.0)])] }
+        let records = collector.collect(nowSeconds: 77)
+        #expect(records.map(\.name) == ["deepflow_agent_flow_map", "deepflow_agent_own"])
+        #expect(records.map(\.timestamp) == [77, 77])
+        #expect(records[0].tags == [.init("id", "0"), .init("host", "node-1")])
+        #expect(records[0].metrics == [.init("drop-x", 1)], "hyphens of counters stay")
+        #expect(records[1].tags == [.init("host", "other")])
+        #expect(records[1].metrics == [.init("n", 3)])
+    }
+
+    @Test func aCollectorReadsAtItsEnd() {
+        let sent = Mutex<[StatsRecord]>([])
+        let collector = StatsCollector(intervalSeconds: 3600, hostname: "h") { records in
+            sent.withLock { $0 += records }
+        }
+        collector.register("a") { [StatsRecord(module: "own", [.init("n", 1.0)])] }
+        collector.start()
+        collector.stop()
+        #expect(sent.withLock { $0.count } >= 1)
+    }
+
+    /// Counts are those since the last reading, gauges those of now.
+    @Test func deltasAndGauges() throws {
+        var stats = PipelineStats(index: 3)
+        var counters = PipelineCounters()
+        counters.dispatcher.rx = 100
+        counters.flowMap.new = 7
+        counters.stages = [
+            StageReading(
+                module: "collector", kind: "second",
+                counters: [NamedCounter("in", 10), NamedCounter("stash-len", 4), NamedCounter("window-delay", 6)])
+        ]
+        counters.queues = [("q", QueueCounters(), 0, 16)]
+        counters.queues[0].totals.in = 8
+        counters.queues[0].totals.pending = 3
+        _ = stats.records(counters)
+        counters.dispatcher.rx = 130
+        counters.flowMap.new = 9
+        counters.stages = [
+            StageReading(
+                module: "collector", kind: "second",
+                counters: [NamedCounter("in", 15), NamedCounter("stash-len", 1), NamedCounter("window-delay", 2)])
+        ]
+        counters.queues[0].totals.in = 20
+        let records = stats.records(counters)
+        func value(_ module: String, _ counter: String) -> Double? {
+            records.first { $0.module == module }?.metrics.first { $0.name == counter }?.value
+        }
+        #expect(value("dispatcher", "rx") == 30)
+        #expect(value("flow_map", "new") == 2)
+        #expect(value("collector", "in") == 5)
+        #expect(value("collector", "stash-len") == 1)
+        #expect(value("collector", "window-delay") == 2)
+        #expect(value("queue", "in") == 12)
+        #expect(value("queue", "pending") == 3)
+        let collector = try #require(records.first { $0.module == "collector" })
+        #expect(collector.tags == [.init("index", "3"), .init("kind", "second")])
+        let queue = try #require(records.first { $0.module == "queue" })
+        #expect(queue.tags == [.init("index", "3"), .init("module", "q")])
+    }
+
+    /// Delays are the greatest of a period, lengths the latest, counts sums.
+    @Test func totalsOfStages() {
+        func reading(_ count: UInt64, _ length: UInt64, _ delay: UInt64) -> StageReading {
+            StageReading(
+                module: "flow_aggr",
+                counters: [
+                    NamedCounter("out", count), NamedCounter("stash-total-len", length),
+                    NamedCounter("flow-delay", delay),
+                    NamedCounter("heartbeat_aggred", count),
+                ])
+        }
+        var totals = StageTotals()
+        totals.add([reading(1, 10, 5)])
+        totals.add([reading(2, 8, 3)])
+        #expect(totals.stages.first?.counters.map(\.value) == [3, 8, 5, 3])
+        totals.startPeriod()
+        totals.add([reading(4, 2, 1)])
+        #expect(totals.stages.first?.counters.map(\.value) == [7, 2, 1, 7])
+    }
+
+    /// Names, tags and counters are those of the specification; what these stages do not have is left out, nothing of
+    /// them is missing.
+    @Test func namesOfTheSpecification() throws {
+        let specs = ProcessInfo.processInfo.environment["DFTOP_SPEC"] ?? "../shared/spec"
+        guard let text = try? String(contentsOfFile: specs + "/tables/agent_counters.tsv", encoding: .utf8) else {
+            if ProcessInfo.processInfo.environment["CI"] != nil { Issue.record("no specification at \(specs)") }
+            print("skipped: no specification at \(specs)")
+            return
+        }
+        var wanted: [String: (tags: Set<String>, counters: Set<String>)] = [:]
+        for line in text.split(separator: "\n").dropFirst() {
+            let cells = line.split(separator: "\t", omittingEmptySubsequences: false)
+            let counters = cells[3].split(separator: " ").map { String($0.split(separator: ":")[0]) }
+            wanted[String(cells[0])] = (Set(cells[2].split(separator: ",").map(String.init)), Set(counters))
+        }
+        let absent: [String: Set<String>] = [
+            "deepflow_agent_dispatcher": ["kernel_freezes", "err", "get_token_failed"],
+            "deepflow_agent_flow_map": [
+                "drop_by_queue", "packet_delay", "flush_delay", "flow_delay", "concurrent", "slots", "slot_max_depth",
+                "time_set_shrinks", "l7_perf_cache_len", "l7_timeout_cache_len",
+            ],
+            "deepflow_agent_quadruple_generator": ["no-endpoint"],
+            "deepflow_agent_collector": ["drop-by-queue", "no-endpoint"],
+            "deepflow_agent_flow_aggr": ["stash-shrinks"],
+        ]
+        let own: Set<String> = ["drop-by-capacity", "sent-unmerged"]
+        final class NoSink: RecordSink {
+            func send(documents: [Document]) {}
+            func send(flowLogs: [TaggedFlow]) {}
+            func send(l7Logs: [L7FlowLog]) {}
+        }
+        var counters = PipelineCounters()
+        let threads = MetricsThreads(settings: MetricsSettings(), sink: NoSink())
+        var totals = StageTotals()
+        totals.add(threads.takeReadings())
+        counters.stages = totals.stages
+        counters.queues = totals.queues
+        var stats = PipelineStats()
+        var seen: Set<String> = []
+        for record in stats.records(counters) {
+            let specified = try #require(wanted[record.name], "\(record.name)")
+            #expect(Set(record.tags.map(\.name)) == specified.tags, "\(record.name)")
+            let names = Set(record.metrics.map(\.name)).subtracting(own)
+            #expect(names == specified.counters.subtracting(absent[record.name] ?? []), "\(record.name)")
+            seen.insert(String(record.module))
+        }
+        #expect(
+            seen == [
+                "dispatcher", "flow_map", "flow_perf", "l7_session_aggr", "quadruple_generator", "collector",
+                "flow_aggr", "queue",
+            ])
+    }
+}
