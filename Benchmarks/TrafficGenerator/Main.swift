@@ -6,7 +6,7 @@ struct TrafficGenerator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trafficgen",
         abstract: "Writes capture files for the benchmarks.",
-        subcommands: [Packets.self, Requests.self])
+        subcommands: [Packets.self, Requests.self, Connections.self, Living.self])
 }
 
 struct Output: ParsableArguments {
@@ -85,6 +85,54 @@ struct Requests: ParsableCommand {
         try output.write { writer in
             try mix.write(to: &writer)
             return mix.summary
+        }
+    }
+}
+
+struct Connections: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "TCP connections of six packets, one after the other.")
+
+    @OptionGroup var output: Output
+
+    @Option(help: "Connections.")
+    var flows = 1_000_000
+
+    func validate() throws {
+        guard (1...4_000_000).contains(flows) else { throw ValidationError("--flows must lie in 1...4000000") }
+    }
+
+    func run() throws {
+        let scale = FlowScale(flows: flows, seconds: output.seconds)
+        try output.write { writer in
+            try scale.writeConnections(to: &writer)
+            return [("flows", flows)]
+        }
+    }
+}
+
+struct Living: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "TCP connections that all stay open.")
+
+    @OptionGroup var output: Output
+
+    @Option(help: "Connections.")
+    var flows = 1_000_000
+
+    @Option(help: "Packets, the handshakes included.")
+    var packets = 10_000_000
+
+    func validate() throws {
+        guard (1...4_000_000).contains(flows) else { throw ValidationError("--flows must lie in 1...4000000") }
+        guard packets >= flows * 5, packets <= 100_000_000 else {
+            throw ValidationError("--packets must be at least 5 times --flows and at most 100 million")
+        }
+    }
+
+    func run() throws {
+        let scale = FlowScale(flows: flows, seconds: output.seconds)
+        try output.write { writer in
+            try scale.writeLiving(packets: packets, to: &writer)
+            return [("flows", flows)]
         }
     }
 }

@@ -79,7 +79,8 @@ final class InlineStages {
     /// Time runs on until the table is empty, second by second.
     func finish(observer: (any AgentPipeline.Observer)?) {
         drain(observer: observer)
-        while let next = dispatcher.flowMap.closeOneSecond() {
+        while let next = dispatcher.flowMap.nextSecondNs {
+            while !dispatcher.flowMap.advance(to: next) { drain(observer: observer) }
             newestNs = max(newestNs, next)
             drain(observer: observer)
         }

@@ -110,7 +110,10 @@ final class LiveStages {
     /// Ends all flows and hands on what is left in every stage.
     func finish(observer: (any AgentPipeline.Observer)?) {
         drain(observer: observer)
-        while dispatcher.flowMap.closeOneSecond() != nil { drain(observer: observer) }
+        while let next = dispatcher.flowMap.nextSecondNs {
+            while !dispatcher.flowMap.advance(to: next) { drain(observer: observer) }
+            drain(observer: observer)
+        }
         messages.close()
         metrics.stop()
         for thread in threads { thread.join() }

@@ -23,12 +23,9 @@ extension FlowMap {
         return flush(timeNs)
     }
 
-    /// For the end of a replay: lets one more second pass. Returns the time reached; nil when no flow is left.
-    package mutating func closeOneSecond() -> UInt64? {
-        guard nodes.count > 0 else { return nil }
-        let nowNs = startNs &+ settings.packetDelayNs &+ 1_000_000_000
-        while !advance(to: nowNs) {}
-        return nowNs
+    /// For the end of a replay: the time to advance to next, one second on; nil when no flow is left.
+    package var nextSecondNs: UInt64? {
+        nodes.count > 0 ? startNs &+ settings.packetDelayNs &+ 1_000_000_000 : nil
     }
 
     @inline(__always)
@@ -84,14 +81,17 @@ extension FlowMap {
 
     @inline(__always)
     private mutating func look(at node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
-        let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
-        if deadline < startNs {
-            close(node, index)
-            return
-        }
+        if isOver(node) { return close(node, index) }
         if !node.pointee.periodSenders.isEmpty, settings.reportsEachSecond { _ = report(node, index, closing: nil) }
+        let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
         node.pointee.timestampKey = UInt32(truncatingIfNeeded: deadline / 1_000_000_000)
         enqueue(index, node)
+    }
+
+    /// Nothing came before the flow's timeout.
+    @inline(__always)
+    private func isOver(_ node: UnsafeMutablePointer<FlowNode>) -> Bool {
+        node.pointee.recentNs &+ node.pointee.timeoutNs < startNs
     }
 
     /// Of flows that follow soon in the walk: what tells whether an entry still counts; nearer, all that a report of it
@@ -104,6 +104,7 @@ extension FlowMap {
         guard near < walk.entries.count else { return }
         let node = nodes[walk.entries[near].node]
         guard isDue(node, walk.entries[near], walk.second) else { return }
+        if isOver(node) { dft_prefetch(table.home(of: node.pointee.hash)) }
         for line in 1..<6 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
         guard node.pointee.perf >= 0 else { return }
         switch node.pointee.l4Protocol {

@@ -62,7 +62,7 @@ package struct FlowMap: ~Copyable {
     var udpPerfs = Pool(initial: UDPPerf())
     var tunnels = Pool(initial: TunnelField())
     var icmpPerfs: [Int32: ICMPPerf] = [:]
-    var extras: [Int32: FlowExtra] = [:]
+    var extras = FlowExtras()
     var services: ServiceTable
     let states: TCPStateMachine
     package var l7: L7Stage

@@ -1,5 +1,18 @@
 import Model
 
+/// What few flows carry besides their counters, by the flow's slot.
+struct FlowExtras {
+    private var items: [FlowExtra?] = []
+
+    subscript(_ index: Int32) -> FlowExtra? {
+        get { Int(index) < items.count ? items[Int(index)] : nil }
+        set {
+            while items.count <= Int(index) { items.append(nil) }
+            items[Int(index)] = newValue
+        }
+    }
+}
+
 /// One flow in the table: what a packet touches, kept small; reports are built from it.
 ///
 /// Fields stand in the order of use: a packet reads and writes the first two cache lines and one line of its sender, the

@@ -6,8 +6,10 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
     private static var chunkBits: Int { 14 }
 
     private var chunks: [UnsafeMutablePointer<Element>] = []
-    private var free: [Int32] = []
+    /// The free slot given back last, -1 = none; each holds the number of the one before it.
+    private var firstFree: Int32 = -1
     private var used = 0
+    private(set) var count = 0
     private let initial: Element
 
     init(initial: Element) {
@@ -18,8 +20,6 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
         for chunk in chunks { chunk.deallocate() }
     }
 
-    var count: Int { used - free.count }
-
     @inline(__always)
     subscript(index: Int32) -> UnsafeMutablePointer<Element> {
         let position = Int(index)
@@ -29,8 +29,10 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
     /// A slot holding the initial value.
     mutating func take() -> Int32 {
         let index: Int32
-        if let reused = free.popLast() {
-            index = reused
+        count &+= 1
+        if firstFree >= 0 {
+            index = firstFree
+            firstFree = link(of: index).pointee
         } else {
             if used >> Pool.chunkBits == chunks.count {
                 let bytes = MemoryLayout<Element>.stride << Pool.chunkBits
@@ -46,6 +48,15 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
     }
 
     mutating func give(back index: Int32) {
-        free.append(index)
+        count &-= 1
+        link(of: index).pointee = firstFree
+        firstFree = index
+    }
+
+    /// In the memory of a free slot, at its very end: what the owner wrote in front of it stays readable.
+    @inline(__always)
+    private func link(of index: Int32) -> UnsafeMutablePointer<Int32> {
+        let end = MemoryLayout<Element>.stride &- MemoryLayout<Int32>.size
+        return (UnsafeMutableRawPointer(self[index]) + end).assumingMemoryBound(to: Int32.self)
     }
 }

@@ -65,7 +65,10 @@ private struct FlowBench: ~Copyable {
     }
 
     mutating func finish() {
-        while map.closeOneSecond() != nil { collect() }
+        while let next = map.nextSecondNs {
+            while !map.advance(to: next) { collect() }
+            collect()
+        }
         collect()
     }
 

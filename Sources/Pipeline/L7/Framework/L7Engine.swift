@@ -356,7 +356,12 @@ package struct L7Engine: ~Copyable {
         if settings.parsesMetrics { count(message, at, packet, direction) }
         guard !message.pointee.log.requestDomain.isEmpty else { return }
         outcome.namesDomain = true
-        if message.pointee.log.requestDomain.isSame(as: slots[at].domain) { return }
+        let slot = slots.pointer(at)
+        if let new = message.pointer(to: \.log.requestDomain), let known = slot.pointer(to: \.domain),
+            String.isSame(new, known)
+        {
+            return
+        }
         slots[at].domain = message.pointee.log.requestDomain
         slots[at].isDomainNew = true
     }

@@ -101,15 +101,12 @@ struct TextCache: ~Copyable {
 }
 
 extension String {
-    /// Both are the same string in memory. Others may be equal, too.
+    /// Both are the same string in memory; others may be equal, too. Looks at the strings in place: a value would be
+    /// retained for the call.
     @inline(__always)
-    func isSame(as other: borrowing String) -> Bool {
-        withUnsafeBytes(of: self) { left in
-            withUnsafeBytes(of: other) { right in
-                left.loadUnaligned(as: UInt64.self) == right.loadUnaligned(as: UInt64.self)
-                    && left.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-                        == right.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-            }
-        }
+    static func isSame(_ left: UnsafePointer<String>, _ right: UnsafePointer<String>) -> Bool {
+        let (left, right) = (UnsafeRawPointer(left), UnsafeRawPointer(right))
+        return left.load(as: UInt64.self) == right.load(as: UInt64.self)
+            && left.load(fromByteOffset: 8, as: UInt64.self) == right.load(fromByteOffset: 8, as: UInt64.self)
     }
 }
