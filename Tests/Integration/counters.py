@@ -12,7 +12,8 @@ from harness import Program, check, run, test, wait_until
 # Modules of these stages, with counters that traffic must move. Source: spec tables/agent_counters.tsv.
 MOVING = {
     "deepflow_agent_dispatcher": ["kernel_packets", "rx", "rx_all", "rx_bytes", "rx_all_bytes"],
-    "deepflow_agent_flow_map": ["new", "closed", "total_scan"],
+    "deepflow_agent_flow_map": ["new", "closed", "concurrent", "slots", "slot_max_depth", "total_scan", "packet_delay",
+                                "flush_delay", "flow_delay", "l7_perf_cache_len", "l7_timeout_cache_len"],
     "deepflow_agent_flow_perf": ["unknown_l7_protocol", "ignore_packet_count"],
     "deepflow_agent_quadruple_generator": ["window-delay", "flow-delay", "stash-total-len", "stash-total-capacity"],
     "deepflow_agent_collector": ["window-delay", "flow-delay", "in", "out", "stash-capacity"],

@@ -180,6 +180,7 @@ package final class AgentPipeline: Sendable {
             do {
                 let count = try ring.next(into: frames)
                 if count > 0 {
+                    if sinceCheck == 0 { stages.noteArrival(timeNs: frames[0].timeNs) }
                     stages.handle(UnsafeBufferPointer(rebasing: frames[..<count]), observer: observer)
                 } else {
                     stages.tick(nowNs: wallClockNs(), observer: observer)

@@ -13,6 +13,7 @@ final class InlineStages {
     private var l7Logs: [L7FlowLog] = []
     private var newestNs: UInt64 = 0
     private var tickNs: UInt64 = 0
+    private var stageTotals = StageTotals()
 
     init(settings: AgentPipeline.Settings, sink: any RecordSink, clockNs: UInt64) {
         self.sink = sink
@@ -91,9 +92,10 @@ final class InlineStages {
 
     func copyCounters(into counters: inout PipelineCounters) {
         counters.dispatcher = dispatcher.counters
-        counters.flowMap = dispatcher.flowMap.counters
+        counters.flowMap = dispatcher.flowMap.readCounters(startsPeriod: counters.isPeriodTaken)
         counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
         counters.sessions = sessions.counters
-        counters.stages = metrics.takeReadings()
+        stageTotals.add(metrics.takeReadings())
+        counters.stages = stageTotals.stages
     }
 }

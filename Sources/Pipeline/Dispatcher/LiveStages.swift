@@ -27,8 +27,9 @@ final class LiveStages {
         dispatcher = Dispatcher(
             flowMap: FlowMap(settings: settings.flow, labeler: settings.identity, l7: l7, clockNs: wallClockNs()),
             decapsulator: settings.decapsulator, isLive: true)
-        messages = OverwriteQueue(name: "1-tagged-flow-to-app-protocol-logs", capacity: 65536)
-        metrics = MetricsThreads(settings: settings.metrics, sink: sink)
+        messages = OverwriteQueue(
+            name: "1-tagged-flow-to-app-protocol-logs", capacity: settings.queues.flowGenerator)
+        metrics = MetricsThreads(settings: settings.metrics, sink: sink, capacities: settings.queues)
         sessions = Guarded(SessionAggregator(settings: settings.sessions))
         setInterfaces(interfaces)
         start()
@@ -67,6 +68,12 @@ final class LiveStages {
             for ip in interface.addresses + interface.v6Addresses { local.insert(.init(mac: interface.mac, ip: ip)) }
         }
         dispatcher.flowMap.labeler = EndpointLabeler(agentType: agentType, localEPC: localEPC, forwardTable: local)
+    }
+
+    /// - Parameter timeNs: of a frame that has just come out of the ring.
+    func noteArrival(timeNs: UInt64) {
+        let now = wallClockNs()
+        if now > timeNs { dispatcher.flowMap.notePacketDelay(now - timeNs) }
     }
 
     func noteKernel(packets: UInt64, drops: UInt64) { dispatcher.noteKernel(packets: packets, drops: drops) }
@@ -122,13 +129,15 @@ final class LiveStages {
     /// From the capture thread only.
     func copyCounters(into counters: inout PipelineCounters) {
         counters.dispatcher = dispatcher.counters
-        counters.flowMap = dispatcher.flowMap.counters
+        counters.flowMap = dispatcher.flowMap.readCounters(startsPeriod: counters.isPeriodTaken)
         counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
         counters.sessions = sessions.with { $0.counters }
+        if counters.isPeriodTaken { stageTotals.startPeriod() }
         stageTotals.add(metrics.takeReadings())
+        stageTotals.add([StageReading(queue: messages, capacity: messages.capacity)])
         counters.stages = stageTotals.stages
-        let snapshot = messages.snapshot()
-        counters.queues = stageTotals.queues + [(messages.name, snapshot.totals, snapshot.waiting, messages.capacity)]
+        counters.queues = stageTotals.queues
+        counters.isPeriodTaken = false
     }
 }
 

@@ -61,6 +61,10 @@ extension FlowMap {
         let next = (timeNs &- settings.packetDelayNs) / 1_000_000_000
         let first = startNs / 1_000_000_000
         let nextNs = next * 1_000_000_000
+        if next > first {
+            let dueNs = startNs &+ settings.packetDelayNs &+ 1_000_000_000
+            counters.flushDelayNs = max(counters.flushDelayNs, timeNs &- min(timeNs, dueNs))
+        }
         if nextNs > startNs { startNs = nextNs }
         guard next > first else { return false }
         walk.second = first
@@ -70,7 +74,12 @@ extension FlowMap {
     }
 
     private mutating func endSecond() {
-        counters.totalScan &+= UInt64(walk.entries.count)
+        if !walk.entries.isEmpty {
+            counters.totalScan &+= UInt64(walk.entries.count)
+            let age = startNs &+ settings.packetDelayNs &- walk.second &* 1_000_000_000
+            counters.flowDelayNs = max(counters.flowDelayNs, age)
+            if walk.entries.capacity > 4096 { counters.timeSetShrinks &+= 1 }
+        }
         // Keeps the capacity for the next turn of the ring.
         walk.entries.removeAll(keepingCapacity: walk.entries.capacity <= 4096)
         let slot = Int(walk.second & (windowSeconds - 1))

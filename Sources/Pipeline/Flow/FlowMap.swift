@@ -34,8 +34,20 @@ package struct FlowMap: ~Copyable {
         package var dropByCapacityBytes: UInt64 = 0
         package var packets: UInt64 = 0
         package var bytes: UInt64 = 0
-        package var concurrent: UInt64 = 0
         package var totalScan: UInt64 = 0
+        package var timeSetShrinks: UInt64 = 0
+        /// Greatest of the period (`readCounters`): of packets behind the clock when they come in, of flushes behind their time, of
+        /// reported seconds behind the flush.
+        package var packetDelayNs: UInt64 = 0
+        package var flushDelayNs: UInt64 = 0
+        package var flowDelayNs: UInt64 = 0
+        /// Flows now, and cells of the table that they take.
+        package var concurrent: UInt64 = 0
+        package var slots: UInt64 = 0
+        /// Most cells that a search looks at, of those looked through last.
+        package var slotMaxDepth: UInt64 = 0
+        package var l7PerfCacheLength: UInt64 = 0
+        package var l7TimeoutCacheLength: UInt64 = 0
         package var perf = FlowPerfCounters()
 
         package init() {}
@@ -51,7 +63,11 @@ package struct FlowMap: ~Copyable {
     }
 
     let settings: Settings
-    package var labeler: EndpointLabeler
+    package var labeler: EndpointLabeler {
+        didSet { labelVersion = labelVersion &+ 1 & 0x7f }
+    }
+    /// Of the labeler; flows labelled by an older one are labelled again.
+    private var labelVersion: UInt8 = 0
     /// Of hyper-v and pods; the agent type never changes.
     let ignoresTunnelType: Bool
     package internal(set) var counters = Counters()
@@ -111,6 +127,27 @@ package struct FlowMap: ~Copyable {
     }
 
     package var concurrentFlows: Int { nodes.count }
+
+    /// Counters with the gauges of now.
+    /// - Parameter startsPeriod: the greatest values were taken and start anew.
+    package mutating func readCounters(startsPeriod: Bool) -> Counters {
+        if startsPeriod {
+            counters.packetDelayNs = 0
+            counters.flushDelayNs = 0
+            counters.flowDelayNs = 0
+            counters.slotMaxDepth = UInt64(table.longestSearch())
+        }
+        counters.concurrent = UInt64(nodes.count)
+        counters.slots = UInt64(nodes.count)
+        counters.l7PerfCacheLength = UInt64(l7.engine.perfCacheCount)
+        counters.l7TimeoutCacheLength = UInt64(l7.engine.timeoutCacheCount)
+        return counters
+    }
+
+    /// - Parameter behindNs: how old a packet is by the clock; sampled, not of every packet.
+    package mutating func notePacketDelay(_ behindNs: UInt64) {
+        counters.packetDelayNs = max(counters.packetDelayNs, behindNs)
+    }
     var startSeconds: UInt64 { startNs / 1_000_000_000 }
 
     // MARK: - Packets
@@ -304,6 +341,7 @@ package struct FlowMap: ~Copyable {
         let ends = labeler.label(packet.pointee)
         node.pointee.src.take(ends.src)
         node.pointee.dst.take(ends.dst)
+        node.pointee.labelVersion = labelVersion
         node.pointee.src.add(packet)
         node.pointee.senders.insert(.clientToServer)
         node.pointee.periodSenders.insert(.clientToServer)
@@ -338,16 +376,17 @@ package struct FlowMap: ~Copyable {
             packet.pointee.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000
                 || packet.pointee.timeNs < node.pointee.statTimeNs
         {
-            if report(node, index, closing: nil) { packet.pointee.direction = packet.pointee.direction.reversed }
+            // Without metrics the counters grow until the flow's last record.
+            if settings.reportsEachSecond, report(node, index, closing: nil) {
+                packet.pointee.direction = packet.pointee.direction.reversed
+            }
         }
         counters.packets &+= 1
         counters.bytes &+= UInt64(packet.pointee.packetLen)
         if packet.pointee.timeNs > node.pointee.recentNs { node.pointee.recentNs = packet.pointee.timeNs }
-        if node.pointee.periodSenders.isEmpty {
-            node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
-        }
         if packet.pointee.vlan > 0 { node.pointee.vlan = packet.pointee.vlan }
         let direction = packet.pointee.direction
+        if !node.pointee.periodSenders.contains(direction) { startDirection(node, packet) }
         node.pointee.senders.insert(direction)
         node.pointee.periodSenders.insert(direction)
         if direction == .clientToServer { node.pointee.src.add(packet) } else { node.pointee.dst.add(packet) }
@@ -385,6 +424,42 @@ package struct FlowMap: ~Copyable {
         if node.pointee.timestampKey != second {
             node.pointee.timestampKey = second
             enqueue(index, node)
+        }
+    }
+
+    /// The first packet of a direction in this period: the second that it opens, and its ends as they are known now.
+    /// Source: agent-flow.md 8.5, 12.
+    @inline(__always)
+    private mutating func startDirection(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>
+    ) {
+        if node.pointee.periodSenders.isEmpty {
+            node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
+        }
+        let fromSource = packet.pointee.direction == .clientToServer
+        let isSourceL2End = fromSource ? packet.pointee.l2End0 : packet.pointee.l2End1
+        let isDestinationL2End = fromSource ? packet.pointee.l2End1 : packet.pointee.l2End0
+        if node.pointee.labelVersion != labelVersion || node.pointee.src.isL2End != isSourceL2End
+            || node.pointee.dst.isL2End != isDestinationL2End
+        {
+            relabel(node, packet)
+        }
+    }
+
+    /// A flow whose ends are no longer what they were is seen from a new place.
+    @inline(never)
+    private mutating func relabel(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
+        var ends = labeler.label(packet.pointee)
+        if packet.pointee.direction == .serverToClient { ends = (ends.dst, ends.src) }
+        let before = (node.pointee.src.rulePeer, node.pointee.dst.rulePeer)
+        node.pointee.src.take(ends.src)
+        node.pointee.dst.take(ends.dst)
+        node.pointee.labelVersion = labelVersion
+        let (src, dst) = (node.pointee.src.rulePeer, node.pointee.dst.rulePeer)
+        if before.0.isL2End != src.isL2End || before.0.isL3End != src.isL3End || before.1.isL2End != dst.isL2End
+            || before.1.isL3End != dst.isL3End
+        {
+            computeTapSide(node)
         }
     }
 

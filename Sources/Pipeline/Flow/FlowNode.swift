@@ -61,6 +61,8 @@ struct FlowNode: BitwiseCopyable {
         @inline(__always) var areBoth: Bool { bits == 3 }
 
         @inline(__always)
+        func contains(_ sender: PacketDirection) -> Bool { bits >> sender.rawValue & 1 == 1 }
+        @inline(__always)
         mutating func insert(_ sender: PacketDirection) { bits |= 1 << sender.rawValue }
         @inline(__always)
         mutating func removeAll() { bits = 0 }
@@ -112,8 +114,8 @@ struct FlowNode: BitwiseCopyable {
     var tunnelType = TunnelType.none
 
     var src = Peer()
-    /// The three directions are computed for the ends as they stand.
-    var isTapSideKnown = false
+    /// Bit 7: the three directions are computed for the ends as they stand; below it, which labeler named the ends.
+    private var labelState: UInt8 = 0
     var srcDirection = TapSide.rest
     var l7Perf = L7PerfStats()
     var flowID: UInt64 = 0
@@ -135,6 +137,17 @@ struct FlowNode: BitwiseCopyable {
     var initIPID: UInt16 = 0
     var reportedL4Protocol: UInt8 = 0
     var tunnelTier: UInt8 = 0
+
+    var isTapSideKnown: Bool {
+        get { labelState & 0x80 != 0 }
+        set { labelState = labelState & 0x7f | (newValue ? 0x80 : 0) }
+    }
+
+    /// Seven bits.
+    var labelVersion: UInt8 {
+        get { labelState & 0x7f }
+        set { labelState = labelState & 0x80 | newValue & 0x7f }
+    }
 
     /// Where the peers begin: each on a cache line of its own.
     static var srcOffset: Int { 128 }

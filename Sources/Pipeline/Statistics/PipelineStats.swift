@@ -56,7 +56,14 @@ package struct PipelineStats: Sendable {
             Metric("new", counted: now.new &- last.new), Metric("closed", counted: now.closed &- last.closed),
             Metric("drop_by_window", counted: now.dropByWindow &- last.dropByWindow),
             Metric("drop_by_capacity", counted: now.dropByCapacity &- last.dropByCapacity),
+            Metric("packet_delay", counted: now.packetDelayNs), Metric("flush_delay", counted: now.flushDelayNs),
+            Metric("flow_delay", counted: now.flowDelayNs), Metric("concurrent", counted: now.concurrent),
+            Metric("slots", counted: now.slots),
+            Metric("slot_max_depth", counted: now.slotMaxDepth),
             Metric("total_scan", counted: now.totalScan &- last.totalScan),
+            Metric("time_set_shrinks", counted: now.timeSetShrinks &- last.timeSetShrinks),
+            Metric("l7_perf_cache_len", counted: now.l7PerfCacheLength),
+            Metric("l7_timeout_cache_len", counted: now.l7TimeoutCacheLength),
         ]
     }
 

@@ -67,4 +67,24 @@ struct EndpointLabelerTests {
         packet.macSrc = 0x33
         #expect(!EndpointLabelerTests.labeler.label(packet).src.isL3End)
     }
+
+    /// An open flow is seen from a new place once the interfaces of the host are known. Source: agent-flow.md 12.
+    @Test func labelsFollowTheInterfaces() {
+        var bench = FlowTableBench()
+        func inject(_ ms: UInt64, fromServer: Bool) {
+            var packet = FlowTableBench.packet(atMs: ms, fromServer: fromServer, proto: IPProtocol.udp, payload: 8)
+            packet.l2End0 = !fromServer
+            packet.l2End1 = fromServer
+            bench.inject(packet)
+        }
+        inject(0, fromServer: false)
+        inject(1, fromServer: true)
+        bench.tick(ms: 2000)
+        #expect(bench.records.last?.tapSide == TapSide.rest.rawValue)
+        bench.labeler = EndpointLabeler(forwardTable: [.init(mac: 1, ip: IPAddress(v4: 0x0a00_0001))])
+        inject(2500, fromServer: true)
+        bench.tick(ms: 5000)
+        #expect(bench.records.last?.tapSide == TapSide.client.rawValue)
+        #expect(bench.records.last?.src.isL3End == true && bench.records.last?.dst.isL3End == false)
+    }
 }

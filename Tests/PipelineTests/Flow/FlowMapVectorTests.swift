@@ -282,6 +282,21 @@ struct FlowMapVectorTests {
         #expect(bench.concurrent == 3)
     }
 
+    /// Without metrics nothing is reported by the second; the last record holds all that was counted, without
+    /// performance. Source: agent-flow.md 8.6.
+    @Test func onlyTheLastRecord() throws {
+        var bench = FlowTableBench { $0.reportsEachSecond = false }
+        bench.inject(FlowTableBench.packet(atMs: 0, flags: 0x02))
+        bench.inject(FlowTableBench.packet(atMs: 1500, fromServer: true, flags: 0x12))
+        bench.inject(FlowTableBench.packet(atMs: 3000, flags: 0x10))
+        bench.finish()
+        let only = try #require(bench.records.first)
+        #expect(bench.records.count == 1)
+        #expect(only.src.packetCount == 2 && only.dst.packetCount == 1)
+        #expect(only.src.tcpFlags == 0x12 && only.dst.tcpFlags == 0x12)
+        #expect(only.perf.tcp == TCPPerfStats())
+    }
+
     /// Performance is told only where something was measured. Source: agent-flow.md 8.6.
     @Test func protocolOfPerformance() {
         var bench = FlowTableBench { $0.countsL4Performance = true }

@@ -50,6 +50,8 @@ struct StatisticsTests {
         var counters = PipelineCounters()
         counters.dispatcher.rx = 100
         counters.flowMap.new = 7
+        counters.flowMap.concurrent = 5
+        counters.flowMap.flowDelayNs = 9
         counters.stages = [
             StageReading(
                 module: "collector", kind: "second",
@@ -61,6 +63,7 @@ struct StatisticsTests {
         _ = stats.records(counters)
         counters.dispatcher.rx = 130
         counters.flowMap.new = 9
+        counters.flowMap.concurrent = 2
         counters.stages = [
             StageReading(
                 module: "collector", kind: "second",
@@ -73,6 +76,8 @@ struct StatisticsTests {
         }
         #expect(value("dispatcher", "rx") == 30)
         #expect(value("flow_map", "new") == 2)
+        #expect(value("flow_map", "concurrent") == 2)
+        #expect(value("flow_map", "flow_delay") == 9)
         #expect(value("collector", "in") == 5)
         #expect(value("collector", "stash-len") == 1)
         #expect(value("collector", "window-delay") == 2)
@@ -121,10 +126,7 @@ struct StatisticsTests {
         }
         let absent: [String: Set<String>] = [
             "deepflow_agent_dispatcher": ["kernel_freezes", "err", "get_token_failed"],
-            "deepflow_agent_flow_map": [
-                "drop_by_queue", "packet_delay", "flush_delay", "flow_delay", "concurrent", "slots", "slot_max_depth",
-                "time_set_shrinks", "l7_perf_cache_len", "l7_timeout_cache_len",
-            ],
+            "deepflow_agent_flow_map": ["drop_by_queue"],
             "deepflow_agent_quadruple_generator": ["no-endpoint"],
             "deepflow_agent_collector": ["drop-by-queue", "no-endpoint"],
             "deepflow_agent_flow_aggr": ["stash-shrinks"],
