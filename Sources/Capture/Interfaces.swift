@@ -1,9 +1,11 @@
+import CLinux
+package import Model
+
 #if canImport(Glibc)
     import Glibc
 #endif
-package import Model
 
-/// A network interface of this host's present namespace.
+/// A network interface of the namespace that the calling thread is in.
 package struct NetworkInterface: Sendable, Equatable {
     package var name: String
     package var index: Int32
@@ -11,6 +13,19 @@ package struct NetworkInterface: Sendable, Equatable {
     package var isUp: Bool
     package var addresses: [IPAddress]
     package var v6Addresses: [IPAddress]
+    /// What the interface is known by in records where that is not its own MAC: that of its bond's first member.
+    package var bondMAC: UInt64?
+
+    package init(
+        name: String, index: Int32, mac: UInt64, isUp: Bool, addresses: [IPAddress] = [], v6Addresses: [IPAddress] = []
+    ) {
+        self.name = name
+        self.index = index
+        self.mac = mac
+        self.isUp = isUp
+        self.addresses = addresses
+        self.v6Addresses = v6Addresses
+    }
 
     /// Everything that `getifaddrs` knows, by index.
     package static func all() -> [NetworkInterface] {
@@ -26,7 +41,7 @@ package struct NetworkInterface: Sendable, Equatable {
                 found[name]
                 ?? NetworkInterface(
                     name: name, index: Int32(bitPattern: if_nametoindex(name)), mac: 0,
-                    isUp: item.pointee.ifa_flags & UInt32(IFF_UP) != 0, addresses: [], v6Addresses: [])
+                    isUp: item.pointee.ifa_flags & UInt32(IFF_UP) != 0)
             if let address = item.pointee.ifa_addr {
                 let raw = UnsafeRawPointer(address)
                 switch Int32(address.pointee.sa_family) {
@@ -49,6 +64,27 @@ package struct NetworkInterface: Sendable, Equatable {
             found[name] = interface
         }
         return found.values.sorted { $0.index < $1.index }
+    }
+}
+
+extension NetworkInterface {
+    /// Index of the other end of a virtual cable, in the namespace of that end; nil for other interfaces.
+    package var peer: Int32? {
+        var peer: Int32 = 0
+        return dft_link_peer(index, &peer) == 0 && peer > 0 ? peer : nil
+    }
+}
+
+extension [NetworkInterface] {
+    /// Members of a bond bear the MAC of the first of them that is here. Source: agent-flow.md 3 (`bond_interfaces`), 5.2.
+    package func bonded(_ members: [String]) -> [NetworkInterface] {
+        guard let first = members.lazy.compactMap({ name in self.first { $0.name == name } }).first else { return self }
+        return map { interface in
+            guard members.contains(interface.name) else { return interface }
+            var member = interface
+            member.bondMAC = first.mac
+            return member
+        }
     }
 }
 
@@ -76,14 +112,7 @@ package struct InterfaceSelection: Sendable {
             }
             return names.contains("any") ? all : all.filter { names.contains($0.name) }
         }
-        var expression = regex_t()
-        guard regcomp(&expression, pattern, REG_EXTENDED | REG_NOSUB) == 0 else {
-            throw Failure(
-                .usage, what: "the interface pattern \"\(pattern)\" is not valid",
-                why: "it is no POSIX extended regular expression",
-                mend: "for example \"\(InterfaceSelection.defaultPattern)\"")
-        }
-        defer { regfree(&expression) }
-        return all.filter { regexec(&expression, $0.name, 0, nil, 0) == 0 }
+        let chosen = try NamePattern(pattern).matching(all.map(\.name))
+        return all.filter { chosen.contains($0.name) }
     }
 }

@@ -1,10 +1,15 @@
 import CLinux
 
 /// The program attached to a ring: [the user's filter][own traffic][interface list]. Source: agent-flow.md 4.3.
-package struct SocketFilter {
+package struct SocketFilter: Sendable {
     package static let maxInterfaces = 950
 
+    /// Drops everything.
+    package static let nothing = SocketFilter(program: [dft_insn(code: 0x06, jt: 0, jf: 0, k: 0)])
+
     let program: [dft_insn]
+
+    private init(program: [dft_insn]) { self.program = program }
 
     /// - Parameters:
     ///   - filter: the user's; its acceptance falls through to what follows.

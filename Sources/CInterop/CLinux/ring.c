@@ -20,7 +20,35 @@ static int fail(struct dft_ring *ring) {
     return code;
 }
 
-int dft_ring_open(struct dft_ring *ring, int ifindex, uint32_t block_size, uint32_t block_count, uint32_t retire_ms) {
+// The kernel fills a part of the structure in version 2 and all of it in version 3.
+static int request_ring(struct dft_ring *ring, const struct dft_ring_options *options) {
+    struct tpacket_req3 request = {
+        .tp_block_size = options->block_size,
+        .tp_block_nr = options->block_count,
+        .tp_frame_size = options->frame_size,
+        .tp_frame_nr = options->block_size / options->frame_size * options->block_count,
+        .tp_retire_blk_tov = options->retire_ms,
+    };
+    socklen_t size = options->version == 3 ? sizeof(struct tpacket_req3) : sizeof(struct tpacket_req);
+    return setsockopt(ring->fd, SOL_PACKET, PACKET_RX_RING, &request, size);
+}
+
+static int map_ring(struct dft_ring *ring, const struct dft_ring_options *options) {
+    size_t size = (size_t)options->block_size * options->block_count;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED | MAP_NORESERVE, ring->fd, 0);
+    if (map == MAP_FAILED) map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+    if (map == MAP_FAILED) return -1;
+    ring->map = map;
+    ring->map_size = size;
+    ring->version = options->version;
+    ring->block_size = options->block_size;
+    ring->block_count = options->block_count;
+    ring->frame_size = options->frame_size;
+    ring->frame_count = options->block_size / options->frame_size * options->block_count;
+    return 0;
+}
+
+int dft_ring_open(struct dft_ring *ring, const struct dft_ring_options *options) {
     memset(ring, 0, sizeof *ring);
     // Protocol 0: nothing arrives before the filter and the ring stand.
     ring->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -31,26 +59,12 @@ int dft_ring_open(struct dft_ring *ring, int ifindex, uint32_t block_size, uint3
         errno = code;
         return fail(ring);
     }
-    int version = TPACKET_V3;
+    int version = options->version == 3 ? TPACKET_V3 : TPACKET_V2;
     if (setsockopt(ring->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0) return fail(ring);
-    struct tpacket_req3 request = {
-        .tp_block_size = block_size,
-        .tp_block_nr = block_count,
-        .tp_frame_size = 65536,
-        .tp_frame_nr = block_size / 65536 * block_count,
-        .tp_retire_blk_tov = retire_ms,
-    };
-    if (setsockopt(ring->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0) return fail(ring);
-    size_t size = (size_t)block_size * block_count;
-    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED | MAP_NORESERVE, ring->fd, 0);
-    if (map == MAP_FAILED) map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
-    if (map == MAP_FAILED) return fail(ring);
-    ring->map = map;
-    ring->map_size = size;
-    ring->block_size = block_size;
-    ring->block_count = block_count;
+    if (request_ring(ring, options) < 0) return fail(ring);
+    if (map_ring(ring, options) < 0) return fail(ring);
     struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = options->ifindex};
     if (bind(ring->fd, (struct sockaddr *)&address, sizeof address) < 0) return fail(ring);
     return 0;
 }
@@ -62,6 +76,10 @@ void dft_ring_close(struct dft_ring *ring) {
     ring->fd = -1;
 }
 
+int dft_ring_fanout(int fd, uint32_t argument) {
+    return setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &argument, sizeof argument) < 0 ? errno : 0;
+}
+
 int dft_ring_filter(int fd, const struct dft_insn *program, uint16_t count) {
     struct sock_fprog filter = {.len = count, .filter = (struct sock_filter *)program};
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? errno : 0;
@@ -71,9 +89,20 @@ static struct tpacket_block_desc *block_at(const struct dft_ring *ring, uint32_t
     return (struct tpacket_block_desc *)(ring->map + (size_t)index * ring->block_size);
 }
 
+static struct tpacket2_hdr *frame_at(const struct dft_ring *ring, uint32_t index) {
+    uint32_t per_block = ring->block_size / ring->frame_size;
+    return (struct tpacket2_hdr *)(ring->map + (size_t)(index / per_block) * ring->block_size +
+                                   (size_t)(index % per_block) * ring->frame_size);
+}
+
+static uint32_t *status_of(const struct dft_ring *ring, uint32_t index) {
+    return ring->version == 3 ? &block_at(ring, index)->hdr.bh1.block_status : &frame_at(ring, index)->tp_status;
+}
+
 int dft_ring_wait(const struct dft_ring *ring, uint32_t index, int timeout_ms) {
-    struct tpacket_block_desc *block = block_at(ring, index);
-    if (__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) return 1;
+    uint32_t *status = status_of(ring, index);
+    if (__atomic_load_n(status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) return 1;
+    if (timeout_ms == 0) return 0;
     struct pollfd waiting = {.fd = ring->fd, .events = POLLIN | POLLERR};
     int count = poll(&waiting, 1, timeout_ms);
     if (count < 0) return errno == EINTR ? 0 : -1;
@@ -86,7 +115,11 @@ int dft_ring_wait(const struct dft_ring *ring, uint32_t index, int timeout_ms) {
             return -1;
         }
     }
-    return __atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER ? 1 : 0;
+    return __atomic_load_n(status, __ATOMIC_ACQUIRE) & TP_STATUS_USER ? 1 : 0;
+}
+
+void dft_ring_release(const struct dft_ring *ring, uint32_t index) {
+    __atomic_store_n(status_of(ring, index), TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 }
 
 uint32_t dft_ring_block(const struct dft_ring *ring, uint32_t index, const uint8_t **cursor) {
@@ -110,17 +143,29 @@ void dft_ring_next(const uint8_t **cursor, struct dft_packet *packet) {
     *cursor += step ? step : TPACKET_ALIGN(header->tp_snaplen + header->tp_mac);
 }
 
-void dft_ring_release(const struct dft_ring *ring, uint32_t index) {
-    __atomic_store_n(&block_at(ring, index)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+int dft_ring_frame(const struct dft_ring *ring, uint32_t index, struct dft_packet *packet) {
+    const struct tpacket2_hdr *header = frame_at(ring, index);
+    if (!(__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) return 0;
+    const uint8_t *start = (const uint8_t *)header;
+    const struct sockaddr_ll *address = (const struct sockaddr_ll *)(start + TPACKET_ALIGN(sizeof *header));
+    packet->data = start + header->tp_mac;
+    packet->captured = header->tp_snaplen;
+    packet->wire = header->tp_len;
+    packet->time_ns = (uint64_t)header->tp_sec * 1000000000u + header->tp_nsec;
+    packet->ifindex = address->sll_ifindex;
+    packet->hatype = address->sll_hatype;
+    packet->pkttype = address->sll_pkttype;
+    return 1;
 }
 
-int dft_ring_statistics(int fd, uint32_t *packets, uint32_t *drops) {
+int dft_ring_statistics(const struct dft_ring *ring, struct dft_ring_counters *counters) {
     struct tpacket_stats_v3 stats;
-    socklen_t size = sizeof stats;
+    socklen_t size = ring->version == 3 ? sizeof stats : sizeof(struct tpacket_stats);
     memset(&stats, 0, sizeof stats);
-    if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) < 0) return errno;
-    *packets = stats.tp_packets;
-    *drops = stats.tp_drops;
+    if (getsockopt(ring->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) < 0) return errno;
+    counters->packets = stats.tp_packets;
+    counters->drops = stats.tp_drops;
+    counters->freezes = stats.tp_freeze_q_cnt;
     return 0;
 }
 

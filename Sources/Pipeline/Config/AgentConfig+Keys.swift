@@ -16,7 +16,24 @@ extension AgentConfig {
         let flowLog = "processors.flow_log."
 
         add("inputs.cbpf.af_packet.interface_regex") { c, v throws(ConfigMismatch) in
-            c.pipeline.interfaces.pattern = try v.text()
+            c.pipeline.interfaces.pattern = try v.pattern()?.text ?? ""
+        }
+        add("inputs.cbpf.af_packet.extra_netns_regex") { c, v throws(ConfigMismatch) in
+            c.pipeline.namespaces.extra = try v.pattern()
+        }
+        add("inputs.cbpf.af_packet.inner_interface_capture_enabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.namespaces.isInnerEnabled = try v.bool()
+        }
+        add("inputs.cbpf.af_packet.inner_interface_regex") { c, v throws(ConfigMismatch) in
+            c.pipeline.namespaces.inner = try v.pattern()
+        }
+        add("inputs.cbpf.af_packet.bond_interfaces") { c, v throws(ConfigMismatch) in
+            // Only the first group counts.
+            guard let group = try v.list().first else {
+                c.pipeline.bondMembers = []
+                return
+            }
+            c.pipeline.bondMembers = try group.fields(["slave_interfaces"])["slave_interfaces"]?.texts() ?? []
         }
         add("inputs.cbpf.af_packet.extra_bpf_filter") { c, v throws(ConfigMismatch) in
             let filter = try v.text()
@@ -35,8 +52,35 @@ extension AgentConfig {
             let port = UInt16(try v.integer(1...65535))
             if !c.own.controllerPorts.contains(port) { c.own.controllerPorts.append(port) }
         }
+        add("global.limits.max_memory") { c, v throws(ConfigMismatch) in
+            c.ringMemory.maxMemoryMiB = UInt32(try v.integer(128...100_000))
+        }
+        add("inputs.cbpf.af_packet.tunning.ring_blocks_enabled") { c, v throws(ConfigMismatch) in
+            c.ringMemory.isFixed = try v.bool()
+        }
         add("inputs.cbpf.af_packet.tunning.ring_blocks") { c, v throws(ConfigMismatch) in
-            c.pipeline.ring.blocks = UInt32(try v.integer(8...1_000_000))
+            c.ringMemory.fixedBlocks = UInt32(try v.integer(8...1_000_000))
+        }
+        add("inputs.cbpf.af_packet.tunning.socket_version") { c, v throws(ConfigMismatch) in
+            guard let version = PacketRing.Version(rawValue: UInt32(try v.integer(0...3))) else {
+                throw ConfigMismatch(wanted: "0, 2 or 3")
+            }
+            c.pipeline.ring.version = version
+        }
+        add("inputs.cbpf.af_packet.tunning.interface_promisc_enabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.isPromiscuous = try v.bool()
+        }
+        add("inputs.cbpf.special_network.libpcap.enabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.usesLibpcap = try v.bool()
+        }
+        add("inputs.cbpf.tunning.max_capture_pps") { c, v throws(ConfigMismatch) in
+            c.pipeline.maxPacketsPerSecond = Int(try v.integer(1...10_000_000))
+        }
+        add("inputs.cbpf.af_packet.tunning.packet_fanout_count") { c, v throws(ConfigMismatch) in
+            c.pipeline.fanout.count = Int(try v.integer(1...64))
+        }
+        add("inputs.cbpf.af_packet.tunning.packet_fanout_mode") { c, v throws(ConfigMismatch) in
+            c.pipeline.fanout.mode = UInt16(try v.integer(0...7))
         }
         add("inputs.cbpf.tunning.max_capture_packet_size") { c, v throws(ConfigMismatch) in
             c.pipeline.ring.snapLength = UInt32(try v.integer(128...65535))

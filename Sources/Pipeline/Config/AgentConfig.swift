@@ -11,10 +11,21 @@ package struct AgentConfig: Sendable {
     package var statistics = StatsCollector.Settings()
     /// Of an agent that sends to an ingester; its address on the way there is found out at start.
     package var own = OwnTraffic()
+    /// What the size of the receive ring follows from.
+    var ringMemory = RingMemory() { didSet { pipeline.ring.blocks = ringMemory.blocks } }
     /// Accepted keys that change nothing here.
     package private(set) var unused: [String] = []
     /// Paths that were set, so that modes can choose their own defaults for the others.
     package private(set) var given: Set<String> = []
+
+    /// Blocks of 1 MiB of a receive ring. Source: agent-flow.md 4.1.
+    struct RingMemory: Sendable {
+        var maxMemoryMiB: UInt32 = 768
+        var isFixed = false
+        var fixedBlocks: UInt32 = 128
+
+        var blocks: UInt32 { isFixed ? max(fixedBlocks, 8) : min(maxMemoryMiB / 16, 128) }
+    }
 
     /// Where records go.
     package struct SenderSettings: Sendable {

@@ -1,3 +1,4 @@
+import Capture
 import Model
 
 /// What a value should have been.
@@ -13,6 +14,17 @@ extension ConfigValue {
         case .null: return ""
         case .int(let number): return "\(number)"
         case .bool, .double, .list, .map: throw ConfigMismatch(wanted: "a text")
+        }
+    }
+
+    /// nil for an empty text.
+    func pattern() throws(ConfigMismatch) -> NamePattern? {
+        let text = try text()
+        guard !text.isEmpty else { return nil }
+        do {
+            return try NamePattern(text)
+        } catch {
+            throw ConfigMismatch(wanted: "a regular expression, for example ^(eth|en).*$")
         }
     }
 

@@ -2,10 +2,6 @@ package import Capture
 package import Model
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Everything of an agent from frames to the record sink. Source: agent-flow.md 1, design.md 4.
 ///
 /// A replay runs all stages in the calling thread, one after the other, so that the same file gives the same records in the
@@ -21,7 +17,16 @@ package final class AgentPipeline: Sendable {
         /// Between the stages of a live capture.
         package var queues = MetricsThreads.Capacities()
         package var ring = PacketRing.Settings()
+        package var fanout = FanoutSettings()
+        /// Instead of packet rings.
+        package var usesLibpcap = false
+        package var isPromiscuous = false
+        /// Of live packets; 0 = no limit.
+        package var maxPacketsPerSecond = 1_048_576
         package var interfaces = InterfaceSelection()
+        package var namespaces = NamespaceSettings()
+        /// Interfaces that count as one, by name.
+        package var bondMembers: [String] = []
         /// pcap-filter expression, nil = everything.
         package var filter: String?
         package var identity = EndpointLabeler()
@@ -32,7 +37,8 @@ package final class AgentPipeline: Sendable {
     }
 
     /// Sees every packet, and every parsed message before it is joined; for `print packets` and `print l7-messages`.
-    package protocol Observer: AnyObject {
+    /// Live, dispatchers call from threads of their own.
+    package protocol Observer: AnyObject, Sendable {
         func observe(packet: MetaPacket, frame: CaptureFrame)
         func observe(messages: [L7Message])
         /// Asked between batches; true ends the capture early.
@@ -47,9 +53,9 @@ package final class AgentPipeline: Sendable {
     }
 
     package let settings: Settings
-    private let sink: any RecordSink
+    let sink: any RecordSink
     private let isStopping = Atomic<Bool>(false)
-    private let state = Mutex(PipelineCounters())
+    let state = Mutex(PipelineCounters())
 
     package init(settings: Settings, sink: any RecordSink) {
         self.settings = settings
@@ -134,7 +140,7 @@ package final class AgentPipeline: Sendable {
         progress?(done)
     }
 
-    private static func frameBatch() -> UnsafeMutableBufferPointer<CaptureFrame> {
+    static func frameBatch() -> UnsafeMutableBufferPointer<CaptureFrame> {
         let frames = UnsafeMutableBufferPointer<CaptureFrame>.allocate(capacity: Dispatcher.batch)
         frames.initialize(repeating: CaptureFrame())
         return frames
@@ -154,69 +160,5 @@ package final class AgentPipeline: Sendable {
             kept += 1
         }
         return kept
-    }
-
-    // MARK: - Live
-
-    /// Captures until `stop` is called or `isSatisfied` says so, then flushes what was captured.
-    /// - Parameter onReady: called once capture runs, with the interfaces.
-    package func capture(
-        observer: (any Observer)? = nil, isSatisfied: () -> Bool = { false },
-        onReady: ([NetworkInterface]) -> Void = { _ in }
-    ) throws(Failure) {
-        var interfaces = try settings.interfaces.resolve(NetworkInterface.all())
-        let filter: CaptureFilter?
-        if let expression = settings.filter { filter = try CaptureFilter(expression) } else { filter = nil }
-        let ring = try PacketRing(settings: settings.ring)
-        try ring.apply(socketFilter(filter, interfaces))
-        let stages = LiveStages(settings: settings, sink: sink, interfaces: interfaces)
-        onReady(interfaces)
-        var failure: Failure?
-        let frames = AgentPipeline.frameBatch()
-        defer { frames.deallocate() }
-        var nextCheckNs = monotonicNs()
-        var sinceCheck = 0
-        while !isStopped {
-            do {
-                let count = try ring.next(into: frames)
-                if count > 0 {
-                    if sinceCheck == 0 { stages.noteArrival(timeNs: frames[0].timeNs) }
-                    stages.handle(UnsafeBufferPointer(rebasing: frames[..<count]), observer: observer)
-                } else {
-                    stages.tick(nowNs: wallClockNs(), observer: observer)
-                }
-                sinceCheck &+= count
-                guard sinceCheck >= 256 || count == 0 else { continue }
-                sinceCheck = 0
-            } catch {
-                failure = error
-                break
-            }
-            let now = monotonicNs()
-            guard now >= nextCheckNs else { continue }
-            nextCheckNs = now &+ 500_000_000
-            stages.tick(nowNs: wallClockNs(), observer: observer)
-            ring.updateStatistics()
-            stages.noteKernel(packets: ring.kernelPackets, drops: ring.kernelDrops)
-            state.withLock { stages.copyCounters(into: &$0) }
-            if isSatisfied() { break }
-            // Interfaces that appeared since are captured too; names that vanished are waited for.
-            let all = NetworkInterface.all()
-            if let found = try? settings.interfaces.resolve(all), found != interfaces {
-                interfaces = found
-                stages.setInterfaces(found)
-                do { try ring.apply(socketFilter(filter, found)) } catch { failure = error }
-            }
-        }
-        stages.finish(observer: observer)
-        state.withLock { stages.copyCounters(into: &$0) }
-        sink.flush()
-        if let failure { throw failure }
-    }
-
-    private func socketFilter(_ filter: CaptureFilter?, _ interfaces: [NetworkInterface]) -> SocketFilter {
-        SocketFilter(
-            filter: filter, own: settings.own, interfaces: interfaces.map(\.index), snapLength: settings.ring.snapLength
-        )
     }
 }

@@ -16,10 +16,18 @@ package struct Dispatcher: ~Copyable {
         package var unknownLinks: UInt64 = 0
         /// More than a millisecond older than its interface's newest packet.
         package var retired: UInt64 = 0
-        package var kernelPackets: UInt64 = 0
-        package var kernelDrops: UInt64 = 0
+        package var receive = ReceiveCounters()
 
         package init() {}
+
+        mutating func add(_ other: Counters) {
+            rx &+= other.rx
+            rxBytes &+= other.rxBytes
+            invalidPackets &+= other.invalidPackets
+            unknownLinks &+= other.unknownLinks
+            retired &+= other.retired
+            receive.add(other.receive)
+        }
     }
 
     /// Frames of a batch at most: what is kept of them stays in the first cache level.
@@ -61,6 +69,17 @@ package struct Dispatcher: ~Copyable {
         prepared.initialize(repeating: Prepared(), count: Dispatcher.batch)
     }
 
+    /// With a flow table and an L7 stage of its own.
+    /// - Parameter number: of this dispatcher; part of the ids of its flows.
+    init(settings: AgentPipeline.Settings, number: Int, isLive: Bool, clockNs: UInt64) {
+        var flow = settings.flow
+        flow.dispatcherID = UInt8(truncatingIfNeeded: number)
+        let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
+        self.init(
+            flowMap: FlowMap(settings: flow, labeler: settings.identity, l7: l7, clockNs: clockNs),
+            decapsulator: settings.decapsulator, isLive: isLive)
+    }
+
     deinit {
         packets.deallocate()
         prepared.deallocate()
@@ -72,15 +91,13 @@ package struct Dispatcher: ~Copyable {
             let index = Int(interface.index)
             while origins.count <= index { origins.append(Origin()) }
             origins[index].macLow24 = UInt32(truncatingIfNeeded: interface.mac & 0xff_ffff)
-            origins[index].macLow32 = UInt32(truncatingIfNeeded: interface.mac)
+            origins[index].macLow32 = UInt32(truncatingIfNeeded: interface.bondMAC ?? interface.mac)
             origins[index].isKnown = true
         }
     }
 
-    package mutating func noteKernel(packets: UInt64, drops: UInt64) {
-        counters.kernelPackets = packets
-        counters.kernelDrops = drops
-    }
+    /// What was counted before frames came here.
+    mutating func note(_ receive: ReceiveCounters) { counters.receive = receive }
 
     /// Parses the frames, at most `batch`; their bytes stay borrowed until `endBatch`.
     package mutating func prepare(_ frames: UnsafeBufferPointer<CaptureFrame>) {

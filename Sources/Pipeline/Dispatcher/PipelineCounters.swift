@@ -1,3 +1,4 @@
+import Capture
 package import Model
 
 /// What an agent's parts have counted, as one value; taken now and then for screens and statistics.
@@ -13,6 +14,31 @@ package struct PipelineCounters: Sendable {
     var isPeriodTaken = false
 
     package init() {}
+
+    /// Where packets went that are in no flow, and how many.
+    package var lostPackets: [(place: String, count: UInt64)] {
+        [
+            ("packets dropped by the kernel ring", dispatcher.receive.kernel.drops),
+            ("packets too short", dispatcher.receive.tooShort),
+            ("packets that cannot be read", dispatcher.invalidPackets &+ dispatcher.unknownLinks),
+            ("packets out of order", dispatcher.retired),
+            ("packets outside the time window", flowMap.dropByWindow),
+            ("packets beyond the flow limit", flowMap.dropByCapacity),
+        ].filter { $0.count > 0 }
+    }
+
+    /// Before the dispatchers' counters are added.
+    mutating func startSum() {
+        dispatcher = Dispatcher.Counters()
+        flowMap = FlowMap.Counters()
+        concurrentFlows = 0
+    }
+
+    mutating func add(_ dispatcher: Dispatcher.Counters, _ flowMap: FlowMap.Counters, flows: Int) {
+        self.dispatcher.add(dispatcher)
+        self.flowMap.add(flowMap)
+        concurrentFlows += flows
+    }
 }
 
 /// Sums the readings of the metrics stages, which start anew with each reading.

@@ -51,6 +51,31 @@ package struct FlowMap: ~Copyable {
         package var perf = FlowPerfCounters()
 
         package init() {}
+
+        /// Of another flow table: sums, and the greater of greatest values.
+        mutating func add(_ other: Counters) {
+            new &+= other.new
+            closed &+= other.closed
+            dropByWindow &+= other.dropByWindow
+            dropByWindowBytes &+= other.dropByWindowBytes
+            dropByCapacity &+= other.dropByCapacity
+            dropByCapacityBytes &+= other.dropByCapacityBytes
+            packets &+= other.packets
+            bytes &+= other.bytes
+            totalScan &+= other.totalScan
+            timeSetShrinks &+= other.timeSetShrinks
+            packetDelayNs = max(packetDelayNs, other.packetDelayNs)
+            flushDelayNs = max(flushDelayNs, other.flushDelayNs)
+            flowDelayNs = max(flowDelayNs, other.flowDelayNs)
+            concurrent &+= other.concurrent
+            slots &+= other.slots
+            slotMaxDepth = max(slotMaxDepth, other.slotMaxDepth)
+            l7PerfCacheLength &+= other.l7PerfCacheLength
+            l7TimeoutCacheLength &+= other.l7TimeoutCacheLength
+            perf.ignoredPackets &+= other.perf.ignoredPackets
+            perf.invalidPackets &+= other.perf.invalidPackets
+            perf.unknownL7Protocol &+= other.perf.unknownL7Protocol
+        }
     }
 
     static var windowSlots: Int { 512 }
@@ -149,6 +174,8 @@ package struct FlowMap: ~Copyable {
         counters.packetDelayNs = max(counters.packetDelayNs, behindNs)
     }
     var startSeconds: UInt64 { startNs / 1_000_000_000 }
+    /// A packet or tick of this time or later moves the window.
+    var nextFlushNs: UInt64 { startNs &+ settings.packetDelayNs &+ 1_000_000_000 }
 
     // MARK: - Packets
 

@@ -1,3 +1,4 @@
+import Capture
 package import Model
 
 /// The counters of one agent's stages as statistics: what was counted since the last reading, gauges as they are.
@@ -39,14 +40,20 @@ package struct PipelineStats: Sendable {
     }
 
     private func dispatcher(_ now: Dispatcher.Counters, since last: Dispatcher.Counters) -> [Metric] {
-        [
-            Metric("kernel_packets", counted: now.kernelPackets &- last.kernelPackets),
-            Metric("kernel_drops", counted: now.kernelDrops &- last.kernelDrops),
+        let (received, before) = (now.receive, last.receive)
+        return [
+            Metric("kernel_packets", counted: received.kernel.packets &- before.kernel.packets),
+            Metric("kernel_drops", counted: received.kernel.drops &- before.kernel.drops),
+            Metric("kernel_freezes", counted: received.kernel.freezes &- before.kernel.freezes),
             Metric("rx", counted: now.rx &- last.rx),
-            // Every frame that the ring hands over is looked at.
-            Metric("rx_all", counted: now.rx &- last.rx), Metric("rx_bytes", counted: now.rxBytes &- last.rxBytes),
-            Metric("rx_all_bytes", counted: now.rxBytes &- last.rxBytes),
-            Metric("invalid_packets", counted: now.invalidPackets &- last.invalidPackets),
+            Metric("rx_all", counted: received.rxAll &- before.rxAll),
+            Metric("rx_bytes", counted: now.rxBytes &- last.rxBytes),
+            Metric("rx_all_bytes", counted: received.rxAllBytes &- before.rxAllBytes),
+            Metric("err", counted: received.errors &- before.errors),
+            Metric(
+                "invalid_packets",
+                counted: now.invalidPackets &+ received.tooShort &- last.invalidPackets &- before.tooShort),
+            Metric("get_token_failed", counted: received.getTokenFailed &- before.getTokenFailed),
             Metric("retired", counted: now.retired &- last.retired),
         ]
     }

@@ -76,8 +76,8 @@ struct DoctorCommand: ParsableCommand {
         do {
             var settings = PacketRing.Settings()
             settings.blocks = 8
-            _ = try PacketRing(settings: settings)
-            return Check(name: "packet capture", verdict: .works, found: "AF_PACKET ring, TPACKET_V3", isVital: true)
+            let source = try LiveSource.open(settings, usesLibpcap: false, batch: 1)
+            return Check(name: "packet capture", verdict: .works, found: source.name, isVital: true)
         } catch {
             return Check(name: "packet capture", verdict: .fails, found: error.why, mend: error.mend, isVital: true)
         }

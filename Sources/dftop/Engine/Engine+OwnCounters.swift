@@ -1,3 +1,4 @@
+import Capture
 import Model
 import Pipeline
 import ServerCore
@@ -50,14 +51,7 @@ extension Engine {
                 record.module == module && (kind.isEmpty || record.tags.contains { $0.value == kind })
             }?.metrics ?? []
         }
-        let dispatcher = counters.dispatcher
-        out.append(
-            OwnCounter(
-                group: "capture", name: "dispatcher", in: dispatcher.rx + dispatcher.kernelDrops,
-                out: dispatcher.rx,
-                dropped: dispatcher.kernelDrops + dispatcher.retired + dispatcher.invalidPackets,
-                note: "packets; invalid \(dispatcher.invalidPackets), retired \(dispatcher.retired)",
-                counters: named("dispatcher")))
+        out.append(captureCounter(counters.dispatcher, named("dispatcher")))
         let flows = counters.flowMap
         out.append(
             OwnCounter(
@@ -97,6 +91,19 @@ extension Engine {
                     dropped: queue.totals.overwritten, pending: UInt64(queue.waiting),
                     capacity: UInt64(queue.capacity), counters: named("queue", queue.name)))
         }
+    }
+
+    private func captureCounter(_ counters: Dispatcher.Counters, _ named: [StatsRecord.Metric]) -> OwnCounter {
+        let received = counters.receive
+        let unread = received.tooShort + counters.invalidPackets + counters.unknownLinks
+        var notes = ["packets; invalid \(unread), retired \(counters.retired)"]
+        if received.kernel.freezes > 0 { notes.append("ring full \(received.kernel.freezes) times") }
+        if received.getTokenFailed > 0 { notes.append("held back by max_capture_pps \(received.getTokenFailed) ms") }
+        if received.errors > 0 { notes.append("\(received.errors) faults") }
+        return OwnCounter(
+            group: "capture", name: "dispatcher", in: counters.rx + received.tooShort + received.kernel.drops,
+            out: counters.rx, dropped: received.kernel.drops + counters.retired + unread,
+            note: notes.joined(separator: ", "), counters: named)
     }
 }
 

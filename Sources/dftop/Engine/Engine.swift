@@ -224,10 +224,7 @@ final class Engine: Sendable {
             if count > 0 { losses.append(EngineStatus.Loss(place: place, count: count)) }
         }
         if let counters = pipeline?.counters() {
-            lose("packets dropped by the kernel ring", counters.dispatcher.kernelDrops)
-            lose("packets outside the time window", counters.flowMap.dropByWindow)
-            lose("packets beyond the flow limit", counters.flowMap.dropByCapacity)
-            lose("packets out of order", counters.dispatcher.retired)
+            for loss in counters.lostPackets { lose(loss.place, loss.count) }
             for queue in counters.queues { lose("queue \(queue.name)", queue.totals.overwritten) }
             lose("requests over the throttle", counters.sessions.throttleDrop)
         }

@@ -78,12 +78,23 @@ struct PrintCommand: ParsableCommand {
                 Interruption.after(ns) { pipeline.stop() }
             }
             try pipeline.capture(observer: observer, isSatisfied: { sink.isSatisfied })
+            tellLosses(pipeline.counters())
         }
         if sink.writeError != 0, sink.writeError != EPIPE {
             throw Failure(
                 .partlyDone, what: "cannot write to stdout", why: String(cString: strerror(sink.writeError)),
                 mend: "free space and run again")
         }
+    }
+
+    /// One line when a live capture has not seen all of its packets.
+    private func tellLosses(_ counters: PipelineCounters) {
+        let lost = counters.lostPackets
+        guard !lost.isEmpty else { return }
+        let received = counters.dispatcher.receive
+        let total = received.rxAll + received.tooShort + received.kernel.drops
+        let places = lost.map { "\($0.place) \($0.count)" }.joined(separator: ", ")
+        standardError("dftop: of \(total) packets some are in no flow: \(places)")
     }
 
     private func replay(_ pipeline: AgentPipeline, _ observer: (any AgentPipeline.Observer)?) throws {

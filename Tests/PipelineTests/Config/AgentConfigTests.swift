@@ -1,3 +1,4 @@
+import Capture
 import Foundation
 import Model
 import Testing
@@ -28,14 +29,27 @@ struct AgentConfigTests {
         var config = AgentConfig()
         try config.set("processors.request_log.tunning.payload_truncation", .int(4096))
         #expect(config.pipeline.l7.payloadTruncation == 4096)
-        try config.set("global.limits.max_memory", .int(512))
-        #expect(config.unused == ["global.limits.max_memory"])
+        try config.set("global.limits.max_millicpus", .int(512))
+        #expect(config.unused == ["global.limits.max_millicpus"])
         for wrong in ["processors.request_log.tunning.payload_truncatoin", "inputs.far.from.everything", "global"] {
             #expect { try config.set(wrong, .int(1)) } throws: { ($0 as? Failure)?.exitCode == .usage }
         }
         #expect {
             try config.set("processors.request_log.tunning.payload_truncatoin", .int(1))
         } throws: { ($0 as? Failure)?.mend.contains("processors.request_log.tunning.payload_truncation") == true }
+    }
+
+    /// Source: agent-flow.md 4.1, blocks.
+    @Test func ringFollowsFromMemoryUnlessItIsFixed() throws {
+        var config = AgentConfig()
+        #expect(config.pipeline.ring.blocks == 48)
+        try config.set("inputs.cbpf.af_packet.tunning.ring_blocks", .int(1000))
+        #expect(config.pipeline.ring.blocks == 48)
+        try config.set("global.limits.max_memory", .int(100_000))
+        #expect(config.pipeline.ring.blocks == 128)
+        try config.set("inputs.cbpf.af_packet.tunning.ring_blocks_enabled", .bool(true))
+        #expect(config.pipeline.ring.blocks == 1000)
+        #expect(throws: Failure.self) { try config.set("inputs.cbpf.af_packet.tunning.socket_version", .int(1)) }
     }
 
     @Test func listsOfObjects() throws {

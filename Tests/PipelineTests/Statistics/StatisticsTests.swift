@@ -125,7 +125,6 @@ struct StatisticsTests {
             wanted[String(cells[0])] = (Set(cells[2].split(separator: ",").map(String.init)), Set(counters))
         }
         let absent: [String: Set<String>] = [
-            "deepflow_agent_dispatcher": ["kernel_freezes", "err", "get_token_failed"],
             "deepflow_agent_flow_map": ["drop_by_queue"],
             "deepflow_agent_quadruple_generator": ["no-endpoint"],
             "deepflow_agent_collector": ["drop-by-queue", "no-endpoint"],

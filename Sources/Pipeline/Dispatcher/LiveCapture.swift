@@ -1,0 +1,237 @@
+import Capture
+import Model
+
+/// The dispatchers of a live capture and what each of them captures, kept up to date. Used by one thread.
+/// Source: agent-flow.md 5.1, 5.4.
+final class LiveCapture {
+    /// What a dispatcher captures on.
+    private enum Scope {
+        case own
+        case namespace(NetworkNamespace)
+        case ownAndInner
+    }
+
+    private struct Seat {
+        let lane: CaptureLane
+        let scope: Scope
+        /// What it was last told of.
+        var interfaces: [NetworkInterface] = []
+    }
+
+    /// Between two looks into other namespaces.
+    private static let rescanNs: UInt64 = 15_000_000_000
+
+    private let settings: AgentPipeline.Settings
+    private let filter: CaptureFilter?
+    private var seats: [Seat] = []
+    /// Of the last look into other namespaces.
+    private var inner: [(space: NetworkNamespace, interfaces: [NetworkInterface])] = []
+    private var numbers = InterfaceNumbers()
+    /// Namespaces, by inode, whose ring a group has.
+    private var openKeys: Set<UInt64> = []
+    private var rescannedNs: UInt64 = 0
+
+    /// Opens the engines and begins to capture; the lanes' threads are not yet started.
+    init(
+        settings: AgentPipeline.Settings, stages: LiveStages, observer: (any AgentPipeline.Observer)?
+    ) throws(Failure) {
+        self.settings = settings
+        if let expression = settings.filter { filter = try CaptureFilter(expression) } else { filter = nil }
+        let pace = CapturePace(perSecond: settings.maxPacketsPerSecond)
+        rescan()
+        for (source, scope) in try open() {
+            let lane = CaptureLane(
+                number: seats.count, source: source, settings: settings, stages: stages, pace: pace,
+                observer: observer)
+            seats.append(Seat(lane: lane, scope: scope))
+        }
+        for at in seats.indices { try seats[at].lane.open(on: watch(&seats[at]).watch) }
+    }
+
+    var lanes: [CaptureLane] { seats.map(\.lane) }
+    /// All that is captured on.
+    var interfaces: [NetworkInterface] {
+        seats.reduce(into: []) { all, seat in
+            for interface in seat.interfaces where !all.contains(interface) { all.append(interface) }
+        }
+    }
+
+    // MARK: - Engines
+
+    private func open() throws(Failure) -> [(LaneSource, Scope)] {
+        switch LaneLayout(settings) {
+        case .shared(let count): try openShared(count)
+        case .byNamespace: try openByNamespace()
+        case .acrossNamespaces: [(.several(SourceGroup(pollMs: settings.ring.pollMs)), .ownAndInner)]
+        }
+    }
+
+    private func openShared(_ count: Int) throws(Failure) -> [(LaneSource, Scope)] {
+        var ring = settings.ring
+        if count > 1 { ring.fanout = PacketRing.Fanout(mode: settings.fanout.mode) }
+        var opened: [(LaneSource, Scope)] = []
+        for _ in 0..<count {
+            let source = try openSource(ring)
+            opened.append((.one(source), .own))
+            // Every libpcap handle would see every packet.
+            if case .pcap = source { break }
+        }
+        return opened
+    }
+
+    private func openByNamespace() throws(Failure) -> [(LaneSource, Scope)] {
+        var opened: [(LaneSource, Scope)] = []
+        if !(try settings.interfaces.resolve(NetworkInterface.all())).isEmpty {
+            opened.append((.one(try openSource(settings.ring)), .own))
+        }
+        let all = NetworkNamespace.named()
+        let wanted = settings.namespaces.extra?.matching(all.map(\.name)) ?? []
+        for space in all where wanted.contains(space.name) && !interfaces(in: space).isEmpty {
+            opened.append((.one(try openSource(settings.ring, in: space)), .namespace(space)))
+        }
+        return opened
+    }
+
+    private func openSource(_ ring: PacketRing.Settings) throws(Failure) -> LiveSource {
+        try LiveSource.open(ring, usesLibpcap: settings.usesLibpcap, batch: Dispatcher.batch)
+    }
+
+    private func openSource(_ ring: PacketRing.Settings, in space: NetworkNamespace) throws(Failure) -> LiveSource {
+        let usesLibpcap = settings.usesLibpcap
+        return try space.run { () throws(Failure) in
+            try LiveSource.open(ring, usesLibpcap: usesLibpcap, batch: Dispatcher.batch)
+        }
+    }
+
+    // MARK: - Interfaces
+
+    /// Tells the dispatchers of interfaces and namespaces that have come or gone.
+    func refresh() {
+        let isRescan = monotonicNs() >= rescannedNs &+ LiveCapture.rescanNs
+        if isRescan { rescan() }
+        for at in seats.indices {
+            if case .namespace = seats[at].scope, !isRescan { continue }
+            guard let next = try? watch(&seats[at]), next.isNew else { continue }
+            seats[at].lane.order(next.watch)
+        }
+    }
+
+    /// What a lane is to capture, and whether that is new to it.
+    private func watch(_ seat: inout Seat) throws(Failure) -> (watch: CaptureLane.Watch, isNew: Bool) {
+        var places: [SourceGroup.Place] = []
+        var interfaces: [NetworkInterface] = []
+        switch seat.scope {
+        case .own:
+            interfaces = try ownInterfaces()
+            places = [place(interfaces)]
+        case .namespace(let space):
+            interfaces = self.interfaces(in: space)
+            places = [place(interfaces)]
+        case .ownAndInner:
+            let own = try ownInterfaces()
+            places.append(try place(own, in: nil))
+            interfaces = numbers.numbered(own, key: NetworkNamespace.own)
+            for (space, found) in inner {
+                // One that cannot be entered is tried again at the next rescan.
+                guard let place = try? place(found, in: space) else { continue }
+                places.append(place)
+                interfaces += numbers.numbered(found, key: space.inode)
+            }
+            openKeys.formIntersection(places.map(\.key))
+        }
+        let isNew = interfaces != seat.interfaces
+        seat.interfaces = interfaces
+        return (
+            CaptureLane.Watch(
+                places: places, interfaces: interfaces, labeler: settings.identity.knowing(interfaces)), isNew
+        )
+    }
+
+    private func ownInterfaces() throws(Failure) -> [NetworkInterface] {
+        try settings.interfaces.resolve(NetworkInterface.all()).bonded(settings.bondMembers)
+    }
+
+    private func interfaces(in space: NetworkNamespace) -> [NetworkInterface] {
+        let selection = InterfaceSelection(pattern: settings.interfaces.pattern)
+        return ((try? selection.resolve(space.interfaces())) ?? []).bonded(settings.bondMembers)
+    }
+
+    private func place(_ interfaces: [NetworkInterface]) -> SourceGroup.Place {
+        SourceGroup.Place(key: 0, rule: rule(interfaces), numbers: [:], source: nil)
+    }
+
+    /// Of a group; with a new ring the first time. nil = our own namespace.
+    private func place(
+        _ interfaces: [NetworkInterface], in space: NetworkNamespace?
+    ) throws(Failure) -> SourceGroup.Place {
+        let key = space?.inode ?? NetworkNamespace.own
+        var source: LiveSource?
+        if !openKeys.contains(key) {
+            if let space {
+                source = try openSource(settings.ring, in: space)
+            } else {
+                source = try openSource(settings.ring)
+            }
+            openKeys.insert(key)
+        }
+        return SourceGroup.Place(
+            key: key, rule: rule(interfaces), numbers: numbers.table(interfaces, key: key), source: source)
+    }
+
+    private func rescan() {
+        rescannedNs = monotonicNs()
+        guard LaneLayout(settings) == .acrossNamespaces, let pattern = settings.namespaces.inner else { return }
+        let ends = NetworkInterface.all().reduce(into: [Int32: Int32]()) { $0[$1.index] = $1.peer }
+        inner = NetworkNamespace.all().compactMap { space in
+            let found = try? space.run { () throws(Failure) in
+                let all = NetworkInterface.all()
+                let names = pattern.matching(all.map(\.name))
+                // The cable's other end is ours, and says the same of it.
+                return all.filter { interface in
+                    guard names.contains(interface.name), let peer = interface.peer else { return false }
+                    return ends[peer] == interface.index
+                }
+            }
+            return found.flatMap { $0.isEmpty ? nil : (space, $0) }
+        }
+    }
+
+    private func rule(_ interfaces: [NetworkInterface]) -> CaptureRule {
+        CaptureRule(
+            interfaces: interfaces, filter: filter, own: settings.own, snapLength: settings.ring.snapLength,
+            isPromiscuous: settings.isPromiscuous)
+    }
+}
+
+/// Numbers by which the dispatcher of several namespaces knows interfaces; kernel indexes are only unique in one.
+struct InterfaceNumbers {
+    private struct Key: Hashable {
+        let space: UInt64
+        let index: Int32
+    }
+
+    private var numbers: [Key: Int32] = [:]
+    private var next: Int32 = 1
+
+    private mutating func number(_ interface: NetworkInterface, _ space: UInt64) -> Int32 {
+        let key = Key(space: space, index: interface.index)
+        if let known = numbers[key] { return known }
+        numbers[key] = next
+        next += 1
+        return next - 1
+    }
+
+    /// The interfaces of a namespace with their numbers instead of indexes.
+    mutating func numbered(_ interfaces: [NetworkInterface], key space: UInt64) -> [NetworkInterface] {
+        interfaces.map { interface in
+            var known = interface
+            known.index = number(interface, space)
+            return known
+        }
+    }
+
+    /// Numbers of the interfaces of a namespace by kernel index.
+    mutating func table(_ interfaces: [NetworkInterface], key space: UInt64) -> [Int32: Int32] {
+        interfaces.reduce(into: [:]) { $0[$1.index] = number($1, space) }
+    }
+}
