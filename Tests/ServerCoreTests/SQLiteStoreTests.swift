@@ -161,6 +161,32 @@ import Testing
         store.close()
     }
 
+    /// A server's own counters are of now, the capture that an agent replays to it is of years ago.
+    @Test func statisticsDoNotAgeWhatWasObserved() throws {
+        let folder = ScratchFolder()
+        let store = try SQLiteStore(
+            path: folder.file("dftop.db"),
+            settings: settings {
+                $0.retentionMs = 50
+                $0.clock = .wall
+            })
+        func counters(second: UInt64) -> RowBatch {
+            var record = StatsRecord("deepflow_agent_flow_map", tags: [], metrics: [.init("new", 1)])
+            record.timestamp = second
+            return RowBatch(Catalogue.deepflowCollector, .stats([StatsRow(record: record, teamID: 1)]))
+        }
+        let now = UInt64(Date().timeIntervalSince1970)
+        store.write(requests(0..<10, second: 1_500_000_000))
+        store.write(counters(second: now - 9 * 24 * 3600))
+        store.write(counters(second: now))
+        try store.flush()
+        // Counters themselves go after a week.
+        try wait { store.counters().partitionsDropped == 1 }
+        #expect(try one(store, "SELECT count(*) FROM l7_flow_log") == .int(10))
+        #expect(try one(store, "SELECT count(*) FROM deepflow_collector") == .int(1))
+        store.close()
+    }
+
     @Test func sizeIsBounded() throws {
         let folder = ScratchFolder()
         let path = folder.file("dftop.db")

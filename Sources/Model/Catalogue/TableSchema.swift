@@ -13,6 +13,9 @@ package final class TableSchema: Sendable {
 
     package var qualifiedName: String { "\(database).\(name)" }
 
+    /// Rows are what agents and servers count of themselves.
+    package var holdsStatistics: Bool { database == "deepflow_tenant" || database == "deepflow_admin" }
+
     /// Position of the `time` column.
     package let timeIndex: Int
 

@@ -6,6 +6,11 @@ package struct StatsRow: StoredRow {
     package let record: StatsRecord
     package let teamID: UInt16
 
+    package init(record: StatsRecord, teamID: UInt16) {
+        self.record = record
+        self.teamID = teamID
+    }
+
     package var seconds: UInt64 { record.timestamp }
 
     @_specialize(where Encoder == CSVRowPrinter)

@@ -41,7 +41,9 @@ final class SQLiteWriter {
     private var openedAtMs: UInt64 = 0
     private var openRows: [String: UInt64] = [:]
     private var openCount = 0
+    /// Of what was observed, and of what agents and servers tell of themselves.
     private var newestSeconds: UInt64 = 0
+    private var newestOwnSeconds: UInt64 = 0
 
     /// - Throws: `SQLiteError`; `isDamage` of it tells a file that is no database.
     init(path: String, logger: Logger) throws {
@@ -127,6 +129,8 @@ final class SQLiteWriter {
     private func insert<Row: StoredRow>(_ rows: [Row], _ table: SQLiteTable) throws {
         var start = UInt64.max
         var inserter: RowInserter?
+        var newest: UInt64 = 0
+        defer { noteNewest(newest, of: table) }
         for row in rows {
             let seconds = row.seconds
             let wanted = table.start(of: seconds)
@@ -134,11 +138,19 @@ final class SQLiteWriter {
                 start = wanted
                 inserter = try self.inserter(table, start: wanted, rows)
             }
-            if seconds > newestSeconds { newestSeconds = seconds }
+            if seconds > newest { newest = seconds }
             guard let first = inserter, try !first.insert(row) else { continue }
             let grown = try add(first.missing, to: table, partition: first.partition)
             inserter = grown
             _ = try grown.insert(row)
+        }
+    }
+
+    private func noteNewest(_ seconds: UInt64, of table: SQLiteTable) {
+        if table.schema.holdsStatistics {
+            newestOwnSeconds = max(newestOwnSeconds, seconds)
+        } else {
+            newestSeconds = max(newestSeconds, seconds)
         }
     }
 
@@ -291,10 +303,13 @@ final class SQLiteWriter {
     /// Drops partitions that are too old, then the oldest ones until the file is within its bound; the newest one of
     /// each table always stays. Gives free pages back. Returns how many went. Source: ingester.md 8.2, 8.4.
     func retain(ttlHours: [String: Int], maxBytes: UInt64?, clock: SQLiteStore.Settings.Clock) throws -> Int {
-        // Never beyond the newest row: a capture of last year that an agent replays is not old at once.
-        let now = clock == .wall ? min(wallClockNs() / 1_000_000_000, newestSeconds) : newestSeconds
+        let wall = wallClockNs() / 1_000_000_000
         var dropped = 0
         for table in Self.tables {
+            // Never beyond the newest row: a capture of last year that an agent replays is not old at once. Statistics,
+            // which go by the wall clock, do not make it old either.
+            let newest = table.schema.holdsStatistics ? newestOwnSeconds : newestSeconds
+            let now = clock == .wall ? min(wall, newest) : newest
             let keptSeconds = UInt64(ttlHours[table.name] ?? table.ttlHours) * 3600
             for start in partitions[table.name] ?? [] where start + table.spanSeconds + keptSeconds <= now {
                 try drop(table, start: start)
