@@ -10,28 +10,33 @@ package struct CaptureRule: Sendable {
     package var snapLength: UInt32
     /// Interfaces receive what is for others, too.
     package var isPromiscuous: Bool
+    /// What this host sends is left out.
+    package var isIncomingOnly: Bool
 
     package init(
         interfaces: [NetworkInterface], filter: CaptureFilter? = nil, own: OwnTraffic? = nil,
-        snapLength: UInt32 = 65535, isPromiscuous: Bool = false
+        snapLength: UInt32 = 65535, isPromiscuous: Bool = false, isIncomingOnly: Bool = false
     ) {
         self.interfaces = interfaces
         self.filter = filter
         self.own = own
         self.snapLength = snapLength
         self.isPromiscuous = isPromiscuous
+        self.isIncomingOnly = isIncomingOnly
     }
 
     var indexes: [Int32] { interfaces.map(\.index) }
 
     /// For a packet socket.
     package var socketFilter: SocketFilter {
-        SocketFilter(filter: filter, own: own, interfaces: indexes, snapLength: snapLength)
+        SocketFilter(
+            filter: filter, own: own, interfaces: indexes, snapLength: snapLength, isIncomingOnly: isIncomingOnly)
     }
 
     /// In pcap-filter syntax; empty = everything. Source: agent-flow.md 4.3.
     package var expression: String {
-        [filter?.expression, own?.expression].compactMap(\.self).map { "(\($0))" }.joined(separator: " and ")
+        [filter?.expression, own?.expression, isIncomingOnly ? "inbound" : nil].compactMap(\.self).map { "(\($0))" }
+            .joined(separator: " and ")
     }
 }
 

@@ -15,7 +15,11 @@ package struct SocketFilter: Sendable {
     ///   - filter: the user's; its acceptance falls through to what follows.
     ///   - own: what is never captured; nil = nothing.
     ///   - interfaces: kernel indexes to capture on; at most `maxInterfaces` are used, lowest first.
-    package init(filter: CaptureFilter?, own: OwnTraffic? = nil, interfaces: [Int32], snapLength: UInt32) {
+    ///   - isIncomingOnly: what this host sends is dropped.
+    package init(
+        filter: CaptureFilter?, own: OwnTraffic? = nil, interfaces: [Int32], snapLength: UInt32,
+        isIncomingOnly: Bool = false
+    ) {
         var out: [dft_insn] = []
         if let filter {
             let instructions = filter.instructions
@@ -28,7 +32,19 @@ package struct SocketFilter: Sendable {
             // What follows takes the index register for 0; the filter may have left the size of a header in it.
             out.append(dft_insn(code: 0x01, jt: 0, jf: 0, k: 0))
         }
-        program = out + Self.builtIn(own) + Self.list(interfaces, snapLength)
+        program =
+            out + Self.builtIn(own) + (isIncomingOnly ? Self.incomingOnly() : []) + Self.list(interfaces, snapLength)
+    }
+
+    /// Source: agent-flow.md 4.3, analyzer mode.
+    static func incomingOnly() -> [dft_insn] {
+        var program = FilterAssembler()
+        let next = program.label()
+        program.loadPacketType()
+        program.jump(unlessEqual: 4, to: next)
+        program.ret(0)
+        program.place(next)
+        return program.finish()
     }
 
     /// Loopback shows every packet twice: the outgoing copy is dropped. Then own traffic.

@@ -157,3 +157,34 @@ def interface_patterns():
     check(by_nic(rows) == {macs[1]: 200, macs[2]: 300}, f"packets by interface: {by_nic(rows)}, MACs {macs}")
     done = harness.dftop("print", "flows", "--set", f'{PATTERN}="^(eth"')
     check(done.returncode == 2 and b"regular expression" in done.stderr, f"exit code {done.returncode}: {done.stderr}")
+
+
+MODE, NETWORK = "inputs.cbpf.common.capture_mode", "inputs.cbpf.physical_mirror.default_capture_network_type"
+
+
+@test
+def mirrored_traffic():
+    """In mirror mode a dispatcher is bound to each interface; the analyzer names flows by it and by the network."""
+    for name, mode, settings in (("mirror", 1, []), ("analyzer", 2, [f"{NETWORK}=5"])):
+        pods = Pods(2)
+        try:
+            program = pods.capture(f'{PATTERN}="^v[0-9]+$"', f"{MODE}={mode}", *settings, name=name)
+            told = must("ss", "--packet", "-e", "-n", netns=pods.host)
+            check("*:v0" in told and "*:v1" in told, f"{name}: not a socket an interface:\n{told}")
+            pods.send(0, 300)
+            pods.send(1, 200)
+            time.sleep(0.5)
+            rows = ended(program)
+            macs = [low32(pods.mac(pods.host, f"v{n}")) for n in range(2)]
+        finally:
+            pods.close()
+        by_dispatcher = {}
+        for row in rows:
+            number = row["flow_id"] >> 24 & 0xFF
+            by_dispatcher[number] = by_dispatcher.get(number, 0) + row["packet_tx"] + row["packet_rx"]
+            check(row["capture_network_type_id"] == (3 if mode == 1 else 5), f"{name}: network {row['capture_network_type_id']}")
+            # The analyzer's id form is 4, with the dispatcher in the low byte.
+            kind, nic = (0, macs[number]) if mode == 1 else (4, number)
+            check((row["capture_nic_type"], row["capture_nic"]) == (kind, nic),
+                  f"{name}: captured at {row['capture_nic_type']}, {row['capture_nic']}, wanted {kind}, {nic}")
+        check(by_dispatcher == {0: 300, 1: 200}, f"{name}: packets by dispatcher: {by_dispatcher}")

@@ -15,6 +15,20 @@ extension AgentConfig {
         let tags = l7 + "tag_extraction."
         let flowLog = "processors.flow_log."
 
+        add("inputs.cbpf.common.capture_mode") { c, v throws(ConfigMismatch) in
+            guard let mode = CaptureMode(rawValue: UInt8(try v.integer(0...2))) else { return }
+            c.pipeline.mirror.mode = mode
+            c.ringMemory.isAnalyzer = mode == .analyzer
+        }
+        add("inputs.cbpf.physical_mirror.default_capture_network_type") { c, v throws(ConfigMismatch) in
+            c.pipeline.mirror.standardNetworkType = UInt16(try v.integer(0...256))
+        }
+        add("inputs.cbpf.physical_mirror.private_cloud_gateway_traffic") { c, v throws(ConfigMismatch) in
+            c.pipeline.mirror.isGatewayTraffic = try v.bool()
+        }
+        add("inputs.cbpf.af_packet.vlan_pcp_in_physical_mirror_traffic") { c, v throws(ConfigMismatch) in
+            c.pipeline.mirror.vlanPriority = UInt8(try v.integer(0...9))
+        }
         add("inputs.cbpf.af_packet.interface_regex") { c, v throws(ConfigMismatch) in
             c.pipeline.interfaces.pattern = try v.pattern()?.text ?? ""
         }

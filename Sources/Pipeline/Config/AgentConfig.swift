@@ -12,7 +12,12 @@ package struct AgentConfig: Sendable {
     /// Of an agent that sends to an ingester; its address on the way there is found out at start.
     package var own = OwnTraffic()
     /// What the size of the receive ring follows from.
-    var ringMemory = RingMemory() { didSet { pipeline.ring.blocks = ringMemory.blocks } }
+    var ringMemory = RingMemory() {
+        didSet {
+            pipeline.ring.blocks = ringMemory.blocks
+            pipeline.ring.frameBytes = ringMemory.isAnalyzer ? 2048 : 1 << 16
+        }
+    }
     /// Accepted keys that change nothing here.
     package private(set) var unused: [String] = []
     /// Paths that were set, so that modes can choose their own defaults for the others.
@@ -23,8 +28,9 @@ package struct AgentConfig: Sendable {
         var maxMemoryMiB: UInt32 = 768
         var isFixed = false
         var fixedBlocks: UInt32 = 128
+        var isAnalyzer = false
 
-        var blocks: UInt32 { isFixed ? max(fixedBlocks, 8) : min(maxMemoryMiB / 16, 128) }
+        var blocks: UInt32 { isFixed || isAnalyzer ? max(fixedBlocks, 8) : min(maxMemoryMiB / 16, 128) }
     }
 
     /// Where records go.

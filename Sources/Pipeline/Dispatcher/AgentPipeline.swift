@@ -25,6 +25,7 @@ package final class AgentPipeline: Sendable {
         package var maxPacketsPerSecond = 1_048_576
         package var interfaces = InterfaceSelection()
         package var namespaces = NamespaceSettings()
+        package var mirror = MirrorSettings()
         /// Interfaces that count as one, by name.
         package var bondMembers: [String] = []
         /// pcap-filter expression, nil = everything.

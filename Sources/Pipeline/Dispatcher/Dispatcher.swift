@@ -38,6 +38,8 @@ package struct Dispatcher: ~Copyable {
         var hash: UInt32 = 0
         /// False: dropped before the flow table.
         var isKept = false
+        /// Counted at its other end, too.
+        var isTwice = false
         /// Where the flow seems to be; -1 = not in the table.
         var node: Int32 = -1
     }
@@ -56,15 +58,27 @@ package struct Dispatcher: ~Copyable {
     private var origins: [Origin] = []
     private let isLive: Bool
     private let decapsulator: Decapsulator
+    /// nil unless traffic is mirrored.
+    private let mirror: MirrorRules?
+    /// Packets of a gateway that are late take the newest time.
+    private var keepsStale: Bool { mirror?.settings.isGatewayTraffic == true }
+    /// A batch, and behind it the other ends of mirrored packets.
     private let packets: UnsafeMutablePointer<MetaPacket>
     private let prepared: UnsafeMutablePointer<Prepared>
 
-    package init(flowMap: consuming FlowMap, decapsulator: Decapsulator = Decapsulator(), isLive: Bool) {
+    package init(
+        flowMap: consuming FlowMap, decapsulator: Decapsulator = Decapsulator(), isLive: Bool,
+        mirror: MirrorSettings = MirrorSettings()
+    ) {
+        let (agentType, number) = (flowMap.labeler.agentType, flowMap.settings.dispatcherID)
+        self.mirror =
+            isLive && mirror.mode != .local
+            ? MirrorRules(settings: mirror, agentType: agentType, dispatcher: number) : nil
         self.flowMap = flowMap
         self.decapsulator = decapsulator
         self.isLive = isLive
-        packets = .allocate(capacity: Dispatcher.batch)
-        packets.initialize(repeating: MetaPacket(), count: Dispatcher.batch)
+        packets = .allocate(capacity: 2 * Dispatcher.batch)
+        packets.initialize(repeating: MetaPacket(), count: 2 * Dispatcher.batch)
         prepared = .allocate(capacity: Dispatcher.batch)
         prepared.initialize(repeating: Prepared(), count: Dispatcher.batch)
     }
@@ -74,10 +88,14 @@ package struct Dispatcher: ~Copyable {
     init(settings: AgentPipeline.Settings, number: Int, isLive: Bool, clockNs: UInt64) {
         var flow = settings.flow
         flow.dispatcherID = UInt8(truncatingIfNeeded: number)
+        // The analyzer sees a whole network. Source: agent-flow.md 3 (`concurrent_flow_limit`).
+        if isLive, settings.mirror.mode == .analyzer, flow.concurrentFlowLimit <= 65_535 {
+            flow.concurrentFlowLimit = Int(UInt32.max)
+        }
         let l7 = L7Stage(engine: L7Engine(settings: settings.l7), isEnabled: settings.isL7Enabled)
         self.init(
             flowMap: FlowMap(settings: flow, labeler: settings.identity, l7: l7, clockNs: clockNs),
-            decapsulator: settings.decapsulator, isLive: isLive)
+            decapsulator: settings.decapsulator, isLive: isLive, mirror: settings.mirror)
     }
 
     deinit {
@@ -106,6 +124,7 @@ package struct Dispatcher: ~Copyable {
             let isKept = parse(frames[index], into: packets + index)
             prepared[index].isKept = isKept
             guard isKept else { continue }
+            if mirror != nil { prepared[index].isTwice = mirrored(frames[index], index) }
             let hash = FlowMap.hash(packets + index)
             prepared[index].hash = hash
             flowMap.prefetchCell(hash: hash)
@@ -131,7 +150,14 @@ package struct Dispatcher: ~Copyable {
         guard prepared[index].isKept else { return nil }
         let packet = packets + index
         flowMap.take(packet, hash: prepared[index].hash, frame: frame.bytes)
+        if prepared[index].isTwice { accountOtherEnd(index, frame) }
         return UnsafePointer(packet)
+    }
+
+    @inline(never)
+    private mutating func accountOtherEnd(_ index: Int, _ frame: CaptureFrame) {
+        let packet = packets + Dispatcher.batch + index
+        flowMap.take(packet, hash: FlowMap.hash(packet), frame: frame.bytes)
     }
 
     /// Ends a batch, before its frames go.
@@ -171,6 +197,39 @@ package struct Dispatcher: ~Copyable {
         return true
     }
 
+    /// Observation facts of a packet that was copied from elsewhere, in place of the interface's.
+    /// - Returns: whether it is counted at its other end, too, where it lies behind the batch.
+    @inline(never)
+    private mutating func mirrored(_ frame: CaptureFrame, _ index: Int) -> Bool {
+        guard let mirror else { return false }
+        let packet = packets + index
+        var (source, destination) = (packet.pointee.macSrc, packet.pointee.macDst)
+        if packet.pointee.tunnel.tier > 0 {
+            source = UInt64(packet.pointee.tunnel.macSrc)
+            destination = UInt64(packet.pointee.tunnel.macDst)
+        }
+        let own = origins[Int(frame.interface)].macLow32
+        // What tunnel and option told of the packet stays.
+        let kept = packet.pointee.tapPort & 0x00ff_ffff_0000_0000
+        if mirror.settings.mode == .analyzer {
+            let isSpan = packet.pointee.tunnel.type == .erspan
+            let side = mirror.analyzed(
+                source: UInt32(truncatingIfNeeded: source), destination: UInt32(truncatingIfNeeded: destination),
+                own: own,
+                tunnelSource: isSpan ? packet.pointee.tunnel.ipSrc : 0)
+            packet.pointee.take(side, kept)
+            packet.pointee.tapType = mirror.networkType(of: RawSpan(_unsafeBytes: frame.bytes))
+            return false
+        }
+        let sides = mirror.mirrored(
+            source: UInt32(truncatingIfNeeded: source), destination: UInt32(truncatingIfNeeded: destination), own: own)
+        packet.pointee.take(sides.first, kept)
+        guard let second = sides.second else { return false }
+        packets[Dispatcher.batch + index] = packet.pointee
+        packets[Dispatcher.batch + index].take(second, kept)
+        return true
+    }
+
     /// Observation facts of the interface, and time that does not step back on it.
     @inline(__always)
     private mutating func place(_ packet: inout MetaPacket, _ frame: CaptureFrame) -> Bool {
@@ -181,7 +240,7 @@ package struct Dispatcher: ~Copyable {
         }
         let newest = origins[interface].newestNs
         if packet.timeNs < newest {
-            if packet.timeNs &+ 1_000_000 < newest {
+            if packet.timeNs &+ 1_000_000 < newest, !keepsStale {
                 counters.retired &+= 1
                 return false
             }
@@ -208,5 +267,14 @@ package struct Dispatcher: ~Copyable {
         }
         packet.tapPort = UInt64(origins[interface].macLow32)
         return true
+    }
+}
+
+extension MetaPacket {
+    /// - Parameter kept: bits of `tapPort` that stay.
+    fileprivate mutating func take(_ side: MirrorRules.Side, _ kept: UInt64) {
+        l2End0 = side.l2End0
+        l2End1 = side.l2End1
+        tapPort = side.tapPort | kept
     }
 }

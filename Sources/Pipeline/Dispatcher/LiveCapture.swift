@@ -7,6 +7,8 @@ final class LiveCapture {
     /// What a dispatcher captures on.
     private enum Scope {
         case own
+        /// One interface of our namespace, by name.
+        case interface(String)
         case namespace(NetworkNamespace)
         case ownAndInner
     }
@@ -37,7 +39,9 @@ final class LiveCapture {
     ) throws(Failure) {
         self.settings = settings
         if let expression = settings.filter { filter = try CaptureFilter(expression) } else { filter = nil }
-        let pace = CapturePace(perSecond: settings.maxPacketsPerSecond)
+        // An analyzer has no limit. Source: agent-flow.md 3 (`max_capture_pps`).
+        let isLimited = settings.mirror.mode != .analyzer
+        let pace = CapturePace(perSecond: isLimited ? settings.maxPacketsPerSecond : 0)
         rescan()
         for (source, scope) in try open() {
             let lane = CaptureLane(
@@ -62,6 +66,7 @@ final class LiveCapture {
         switch LaneLayout(settings) {
         case .shared(let count): try openShared(count)
         case .byNamespace: try openByNamespace()
+        case .byInterface: try openByInterface()
         case .acrossNamespaces: [(.several(SourceGroup(pollMs: settings.ring.pollMs)), .ownAndInner)]
         }
     }
@@ -77,6 +82,20 @@ final class LiveCapture {
             if case .pcap = source { break }
         }
         return opened
+    }
+
+    private func openByInterface() throws(Failure) -> [(LaneSource, Scope)] {
+        var opened: [(LaneSource, Scope)] = []
+        for interface in try ownInterfaces() {
+            var ring = settings.ring
+            ring.interface = interface.index
+            opened.append((.one(try openSource(ring)), .interface(interface.name)))
+        }
+        guard opened.isEmpty else { return opened }
+        throw Failure(
+            .notFound, what: "cannot capture mirrored traffic",
+            why: "no interface matches \(settings.interfaces.pattern)",
+            mend: "name one: -i IFACE")
     }
 
     private func openByNamespace() throws(Failure) -> [(LaneSource, Scope)] {
@@ -123,6 +142,9 @@ final class LiveCapture {
         switch seat.scope {
         case .own:
             interfaces = try ownInterfaces()
+            places = [place(interfaces)]
+        case .interface(let name):
+            interfaces = try ownInterfaces().filter { $0.name == name }
             places = [place(interfaces)]
         case .namespace(let space):
             interfaces = self.interfaces(in: space)
@@ -199,7 +221,7 @@ final class LiveCapture {
     private func rule(_ interfaces: [NetworkInterface]) -> CaptureRule {
         CaptureRule(
             interfaces: interfaces, filter: filter, own: settings.own, snapLength: settings.ring.snapLength,
-            isPromiscuous: settings.isPromiscuous)
+            isPromiscuous: settings.isPromiscuous, isIncomingOnly: settings.mirror.mode == .analyzer)
     }
 }
 

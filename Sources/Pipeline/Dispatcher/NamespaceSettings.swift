@@ -11,24 +11,3 @@ package struct NamespaceSettings: Sendable {
 
     package init() {}
 }
-
-/// How dispatchers share out what is captured. Source: agent-flow.md 5.1.
-enum LaneLayout: Equatable {
-    /// So many, each with all interfaces of our namespace.
-    case shared(Int)
-    /// One a namespace that has interfaces to capture on.
-    case byNamespace
-    /// One over several namespaces.
-    case acrossNamespaces
-
-    init(_ settings: AgentPipeline.Settings) {
-        if settings.namespaces.extra != nil {
-            self = .byNamespace
-        } else if settings.namespaces.isInnerEnabled {
-            self = .acrossNamespaces
-        } else {
-            // Only rings share packets among them.
-            self = .shared(settings.usesLibpcap ? 1 : settings.fanout.count)
-        }
-    }
-}

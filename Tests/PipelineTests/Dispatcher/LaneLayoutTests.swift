@@ -16,6 +16,10 @@ struct LaneLayoutTests {
         #expect(LaneLayout(settings) == .acrossNamespaces)
         settings.namespaces.extra = try NamePattern("^web")
         #expect(LaneLayout(settings) == .byNamespace)
+        settings.mirror.mode = .mirror
+        #expect(LaneLayout(settings) == .byInterface)
+        settings.usesLibpcap = false
+        #expect(LaneLayout(settings) == .shared(4))
     }
 
     @Test func interfacesOfSeveralNamespacesAreToldApart() {
