@@ -123,11 +123,12 @@ final class CaptureLane: @unchecked Sendable {
         var nextCheckNs = monotonicNs()
         var sinceCheck = 0
         while !isEnding.load(ordering: .acquiring) {
-            let count = try receive()
+            let read = try receive()
+            let count = accept(read)
             if sinceCheck == 0, count > 0 { noteArrival(frames[0].timeNs) }
-            var isPause = count == 0
+            var isPause = read == 0
             if isPause { tick() } else { isPause = pass(count) }
-            sinceCheck &+= count
+            sinceCheck &+= read
             guard sinceCheck >= 256 || isPause else { continue }
             sinceCheck = 0
             let now = monotonicNs()
@@ -140,7 +141,20 @@ final class CaptureLane: @unchecked Sendable {
                 defer { board.order = nil }
                 return board.order
             }
-            if let order { try follow(order) }
+            if let order { retry(order) }
+        }
+    }
+
+    /// Follows an order; when that fails, what was captured before goes on and the order waits for the next pause: an
+    /// interface may go between the moment it was listed and the one it is opened.
+    private func retry(_ watch: Watch) {
+        do {
+            try follow(watch)
+        } catch {
+            received.errors &+= 1
+            board.withLock { board in
+                if board.order == nil { board.order = watch } else { board.order?.replace(watch) }
+            }
         }
     }
 
@@ -149,9 +163,9 @@ final class CaptureLane: @unchecked Sendable {
         let hasEnd = try source.endIntake()
         let lastNs = monotonicNs() &+ CaptureLane.restNs
         while hasEnd || monotonicNs() < lastNs {
-            let count = accept(try source.next(into: frames))
+            let count = try source.next(into: frames)
             guard count > 0 else { return }
-            handle(0..<count)
+            handle(0..<accept(count))
         }
     }
 
@@ -169,13 +183,13 @@ final class CaptureLane: @unchecked Sendable {
 
     // MARK: - Per packet
 
-    /// The next frames, checked; 0 = none for a while. A fault of the engine is one more pause.
+    /// The next frames; 0 = none for a while. A fault of the engine is one more pause.
     /// Source: agent-flow.md 4.2, rule 1.
     private func receive() throws(Failure) -> Int {
         do {
             let count = try source.next(into: frames)
             errorsInRow = 0
-            return accept(count)
+            return count
         } catch {
             received.errors &+= 1
             errorsInRow += 1

@@ -18,7 +18,7 @@ struct RecentTable<Key: MixedKey, Value>: ~Copyable {
     struct Node {
         var key: Key
         var value: Value
-        /// Upper half of the key's hash and, but for the lowest bits, its place among the cells.
+        /// Upper half of the key's hash; its lowest bits are the place among the cells.
         var hash: UInt32
         var isRecent: Bool
     }
