@@ -14,9 +14,12 @@ package final class PcapEngine {
         let interface: Int32
         let link: UInt16
         let descriptor: Int32
+        /// When it is asked again after an error, by the monotonic clock; 0 = it works.
+        var restsUntilNs: UInt64 = 0
     }
 
     private static let slotBytes = 1 << 16
+    private static let restNs: UInt64 = 1_000_000_000
 
     private let pollMs: Int32
     private let bufferBytes: Int32
@@ -128,34 +131,53 @@ package final class PcapEngine {
         let pollMs = pollMs ?? self.pollMs
         var count = try read(into: frames)
         guard count == 0, pollMs > 0 else { return count }
-        var waited = handles.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+        var waited = handles.filter { $0.restsUntilNs == 0 }.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         if poll(&waited, UInt(waited.count), pollMs) > 0 { count = try read(into: frames) }
         return count
     }
 
+    /// A handle that fails, as of an interface that is down, rests for a while; an error only when none works.
     private func read(into frames: UnsafeMutableBufferPointer<CaptureFrame>) throws(Failure) -> Int {
         var count = 0
+        var failure: Failure?
         let most = min(frames.count, slots)
         turn &+= 1
         for step in 0..<handles.count {
-            let handle = handles[(turn &+ step) % handles.count]
+            let at = (turn &+ step) % handles.count
+            guard isReady(at) else { continue }
             while count < most {
                 var header: UnsafeMutablePointer<pcap_pkthdr>?
                 var data: UnsafePointer<UInt8>?
-                let status = pcap_next_ex(handle.pcap, &header, &data)
+                let status = pcap_next_ex(handles[at].pcap, &header, &data)
                 if status == 0 { break }
                 guard status == 1, let header, let data else {
-                    // What was read before goes on; the error comes again.
-                    if count > 0 { return count }
-                    throw Failure(
-                        .failed, what: "the capture on \(handle.name) ended",
-                        why: String(cString: pcap_geterr(handle.pcap)), mend: "see dftop doctor")
+                    failure = fault(of: at)
+                    break
                 }
-                copy(header.pointee, data, of: handle, to: count, &frames[count])
+                copy(header.pointee, data, of: handles[at], to: count, &frames[count])
                 count += 1
             }
         }
+        if count == 0, let failure, handles.allSatisfy({ $0.restsUntilNs != 0 }) {
+            for index in handles.indices { handles[index].restsUntilNs = 0 }
+            throw failure
+        }
         return count
+    }
+
+    @inline(__always)
+    private func isReady(_ at: Int) -> Bool {
+        if handles[at].restsUntilNs == 0 { return true }
+        guard monotonicNs() >= handles[at].restsUntilNs else { return false }
+        handles[at].restsUntilNs = 0
+        return true
+    }
+
+    private func fault(of at: Int) -> Failure {
+        handles[at].restsUntilNs = monotonicNs() &+ PcapEngine.restNs
+        return Failure(
+            .failed, what: "the capture on \(handles[at].name) ended",
+            why: String(cString: pcap_geterr(handles[at].pcap)), mend: "see dftop doctor")
     }
 
     private func copy(

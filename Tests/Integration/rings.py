@@ -150,6 +150,37 @@ def engine_where_v3_is_refused():
         check_counts(records(program.out), 4, 400)
 
 
+@test
+def engine_with_an_interface_down():
+    """Of two interfaces of the libpcap engine one goes down for longer than the engine bears errors; the other goes on."""
+    link = Link()
+    ip = ["ip", "-n", link.client, "link"]
+    try:
+        must(*ip, "add", "down0", "type", "veth", "peer", "name", "down1")
+        must(*ip, "set", "down0", "up")
+        must(*ip, "set", "down1", "up")
+        program = Program(
+            [harness.DFTOP, "print", "flows", "-i", link.client_if, "-i", "down0", "-f", f"udp port {PORT}", "-o", "json",
+             "--set", f"{LIBPCAP}=true"], "engine-down", netns=link.client)
+        link.captures(program)
+        send(link, udp_frames(4), 200, 4000)
+        must(*ip, "set", "down0", "down")
+        time.sleep(2.5)
+        check(program.alive(), f"the capture ended: {program.err}")
+        send(link, udp_frames(4), 200, 4000)
+        must(*ip, "set", "down0", "up")
+        time.sleep(1.5)
+        back = must(sys.executable, "-c", RAW_SENDER, "down1", 100, 4000, netns=link.client,
+                    stdin="\n".join(f.hex() for f in udp_frames(4)).encode())
+        check(int(back) == 100, f"only {back} frames were sent")
+        time.sleep(0.5)
+        rows = ended(program)
+    finally:
+        link.close()
+    counted = sum(packets_of(rows).values())
+    check(counted == 500, f"{counted} packets of 500")
+
+
 def children(process):
     return [int(p) for p in open(f"/proc/{process}/task/{process}/children").read().split()]
 

@@ -39,9 +39,8 @@ extension AgentPipeline {
 
     private func takeCounters(_ lanes: [CaptureLane], _ stages: LiveStages) {
         state.withLock { counters in
-            if counters.isPeriodTaken { for lane in lanes { lane.startPeriod() } }
             counters.startSum()
-            for lane in lanes { lane.addCounters(to: &counters) }
+            for lane in lanes { lane.takeCounters(into: &counters) }
             stages.copyCounters(into: &counters)
             counters.isPeriodTaken = false
         }

@@ -29,8 +29,6 @@ final class CaptureLane: @unchecked Sendable {
         /// For the lane to follow at its next pause.
         var order: Watch?
         var counters = PipelineCounters()
-        /// Greatest delays of the flow table start anew at the next reading.
-        var startsPeriod = false
         var failure: Failure?
     }
 
@@ -95,10 +93,12 @@ final class CaptureLane: @unchecked Sendable {
     var isRunning: Bool { !hasEnded.load(ordering: .acquiring) }
     var failure: Failure? { board.withLock { $0.failure } }
 
-    func startPeriod() { board.withLock { $0.startsPeriod = true } }
-
-    func addCounters(to sum: inout PipelineCounters) {
-        board.withLock { sum.add($0.counters.dispatcher, $0.counters.flowMap, flows: $0.counters.concurrentFlows) }
+    /// The greatest values start anew.
+    func takeCounters(into sum: inout PipelineCounters) {
+        board.withLock { board in
+            sum.add(board.counters.dispatcher, board.counters.flowMap, flows: board.counters.concurrentFlows)
+            board.counters.flowMap.startPeriod()
+        }
     }
 
     // MARK: - In the lane's thread
@@ -279,10 +279,11 @@ final class CaptureLane: @unchecked Sendable {
     private func publish() {
         received.kernel = source.statistics
         dispatcher.note(received)
+        var flowMap = dispatcher.flowMap.takeCounters()
         board.withLock { board in
+            flowMap.keepGreatest(of: board.counters.flowMap)
             board.counters.dispatcher = dispatcher.counters
-            board.counters.flowMap = dispatcher.flowMap.readCounters(startsPeriod: board.startsPeriod)
-            board.startsPeriod = false
+            board.counters.flowMap = flowMap
             board.counters.concurrentFlows = dispatcher.flowMap.concurrentFlows
         }
     }

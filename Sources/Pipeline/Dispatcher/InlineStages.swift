@@ -169,7 +169,7 @@ final class InlineStages {
         for lane in 0..<count {
             counters.add(
                 dispatchers[lane].counters,
-                dispatchers[lane].flowMap.readCounters(startsPeriod: counters.isPeriodTaken),
+                dispatchers[lane].flowMap.takeCounters(),
                 flows: dispatchers[lane].flowMap.concurrentFlows)
         }
         counters.sessions = sessions.counters

@@ -27,10 +27,12 @@ package struct PipelineCounters: Sendable {
         ].filter { $0.count > 0 }
     }
 
-    /// Before the dispatchers' counters are added.
+    /// Before the dispatchers' counters are added; greatest values stay until their period was taken.
     mutating func startSum() {
+        var sum = FlowMap.Counters()
+        if !isPeriodTaken { sum.keepGreatest(of: flowMap) }
+        flowMap = sum
         dispatcher = Dispatcher.Counters()
-        flowMap = FlowMap.Counters()
         concurrentFlows = 0
     }
 

@@ -36,8 +36,8 @@ package struct FlowMap: ~Copyable {
         package var bytes: UInt64 = 0
         package var totalScan: UInt64 = 0
         package var timeSetShrinks: UInt64 = 0
-        /// Greatest of the period (`readCounters`): of packets behind the clock when they come in, of flushes behind their time, of
-        /// reported seconds behind the flush.
+        /// Greatest of the period (`takeCounters`): of packets behind the clock when they come in, of flushes behind their
+        /// time, of reported seconds behind the flush.
         package var packetDelayNs: UInt64 = 0
         package var flushDelayNs: UInt64 = 0
         package var flowDelayNs: UInt64 = 0
@@ -52,6 +52,22 @@ package struct FlowMap: ~Copyable {
 
         package init() {}
 
+        /// Forgets the greatest values.
+        mutating func startPeriod() {
+            packetDelayNs = 0
+            flushDelayNs = 0
+            flowDelayNs = 0
+            slotMaxDepth = 0
+        }
+
+        /// - Parameter earlier: of the same period.
+        mutating func keepGreatest(of earlier: Counters) {
+            packetDelayNs = max(packetDelayNs, earlier.packetDelayNs)
+            flushDelayNs = max(flushDelayNs, earlier.flushDelayNs)
+            flowDelayNs = max(flowDelayNs, earlier.flowDelayNs)
+            slotMaxDepth = max(slotMaxDepth, earlier.slotMaxDepth)
+        }
+
         /// Of another flow table: sums, and the greater of greatest values.
         mutating func add(_ other: Counters) {
             new &+= other.new
@@ -64,12 +80,9 @@ package struct FlowMap: ~Copyable {
             bytes &+= other.bytes
             totalScan &+= other.totalScan
             timeSetShrinks &+= other.timeSetShrinks
-            packetDelayNs = max(packetDelayNs, other.packetDelayNs)
-            flushDelayNs = max(flushDelayNs, other.flushDelayNs)
-            flowDelayNs = max(flowDelayNs, other.flowDelayNs)
+            keepGreatest(of: other)
             concurrent &+= other.concurrent
             slots &+= other.slots
-            slotMaxDepth = max(slotMaxDepth, other.slotMaxDepth)
             l7PerfCacheLength &+= other.l7PerfCacheLength
             l7TimeoutCacheLength &+= other.l7TimeoutCacheLength
             perf.ignoredPackets &+= other.perf.ignoredPackets
@@ -153,15 +166,10 @@ package struct FlowMap: ~Copyable {
 
     package var concurrentFlows: Int { nodes.count }
 
-    /// Counters with the gauges of now.
-    /// - Parameter startsPeriod: the greatest values were taken and start anew.
-    package mutating func readCounters(startsPeriod: Bool) -> Counters {
-        if startsPeriod {
-            counters.packetDelayNs = 0
-            counters.flushDelayNs = 0
-            counters.flowDelayNs = 0
-            counters.slotMaxDepth = UInt64(table.longestSearch())
-        }
+    /// Counters with the gauges of now; the greatest values start anew.
+    package mutating func takeCounters() -> Counters {
+        defer { counters.startPeriod() }
+        counters.slotMaxDepth = UInt64(table.longestSearch())
         counters.concurrent = UInt64(nodes.count)
         counters.slots = UInt64(nodes.count)
         counters.l7PerfCacheLength = UInt64(l7.engine.perfCacheCount)
