@@ -175,4 +175,23 @@ import Testing
         #expect(table.count == known.count)
         for (hash, position) in known { #expect(table.find(hash) { hashes[$0] == hash } == position) }
     }
+
+    /// Emptied again and again: nothing of an earlier round is found, also after the rounds began anew.
+    @Test func emptyingForgetsEverything() {
+        var generator = SeededGenerator(seed: 4)
+        var table = PositionTable(capacity: 16)
+        var earlier: UInt64?
+        for round in 0..<9000 {
+            let length = round % 500 == 0 ? 3000 : 1 + generator.index(below: 4)
+            let hashes = (0..<length).map { _ in generator.next() }
+            for position in hashes.indices { table.insert(hashes[position], position: position) }
+            #expect(table.count == length)
+            for position in hashes.indices where position < 4 || position == length - 1 {
+                #expect(table.find(hashes[position]) { hashes[$0] == hashes[position] } == position)
+            }
+            if let earlier { #expect(table.find(earlier) { _ in true } == nil) }
+            earlier = hashes.last
+            table.removeAll()
+        }
+    }
 }

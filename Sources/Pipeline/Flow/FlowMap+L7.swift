@@ -205,34 +205,34 @@ extension FlowMap {
     ) {
         stats.flowID = node.pointee.flowID
         stats.l7Protocol = node.pointee.l7Protocol
-        stats.flow.tapPort = node.pointee.tapPort
-        stats.flow.macSrc = node.pointee.macSrc
-        stats.flow.macDst = node.pointee.macDst
-        stats.flow.ipSrc = node.pointee.ipSrc
-        stats.flow.ipDst = node.pointee.ipDst
-        stats.flow.realIPSrc = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-        stats.flow.realIPDst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
-        stats.flow.realPortSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
-        stats.flow.realPortDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
-        stats.flow.epcSrc = node.pointee.src.epc
-        stats.flow.epcDst = node.pointee.dst.epc
-        stats.flow.agentID = agentID
-        stats.flow.tapType = node.pointee.tapType
-        stats.flow.portSrc = node.pointee.portSrc
-        stats.flow.portDst = node.pointee.portDst
-        stats.flow.ethType = node.pointee.ethType
-        stats.flow.proto = node.pointee.proto
-        stats.flow.tunnelType = node.pointee.tunnelType.rawValue
-        stats.flow.tapSide = node.pointee.tapSide.rawValue
-        stats.flow.srcDirection = node.pointee.srcDirection.rawValue
-        stats.flow.dstDirection = node.pointee.dstDirection.rawValue
-        stats.flow.directionScore = node.pointee.directionScore
-        stats.flow.closeType = (closing ?? .forcedReport).rawValue
-        stats.flow.signalSource = SignalSource.packet.rawValue
-        stats.flow.isActiveService = node.pointee.isActiveService
-        stats.flow.isDeviceSrc = node.pointee.src.isDevice
-        stats.flow.isDeviceDst = node.pointee.dst.isDevice
-        stats.flow.hasPacketsSrc = node.pointee.src.totalPacketCount > 0
-        stats.flow.hasPacketsDst = node.pointee.dst.totalPacketCount > 0
+        stats.flow = facts(of: node)
+        stats.macSrc = node.pointee.macSrc
+        stats.macDst = node.pointee.macDst
+        stats.tapType = node.pointee.tapType
+        stats.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
+        stats.directionScore = node.pointee.directionScore
+        stats.closeType = (closing ?? .forcedReport).rawValue
+    }
+
+    @inline(__always)
+    private static func facts(of node: UnsafeMutablePointer<FlowNode>) -> FlowFacts {
+        var facts = FlowFacts()
+        facts.tapPort = node.pointee.tapPort
+        facts.src = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
+        facts.dst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
+        facts.place = FlowFacts.place(
+            node.pointee.src.epc, node.pointee.dst.epc,
+            port: node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst,
+            tapType: node.pointee.tapType, proto: node.pointee.proto)
+        facts.view = FlowFacts.view(
+            signal: Raw.packet, tapSide: node.pointee.tapSide.rawValue, tunnel: node.pointee.tunnelType.rawValue)
+        facts.srcDirection = node.pointee.srcDirection.rawValue
+        facts.dstDirection = node.pointee.dstDirection.rawValue
+        facts.set(FlowFacts.Flags.isIPv6, node.pointee.ethType == Raw.ipv6)
+        facts.set(FlowFacts.Flags.isActiveService, node.pointee.isActiveService)
+        facts.set(FlowFacts.Flags.isDeviceSrc, node.pointee.src.isDevice)
+        facts.set(FlowFacts.Flags.isDeviceDst, node.pointee.dst.isDevice)
+        facts.set(FlowFacts.Flags.hasEnds, facts.showsMac || node.pointee.tapType > 0xff)
+        return facts
     }
 }

@@ -40,19 +40,10 @@ struct BlockArray<Entry: BitwiseCopyable>: ~Copyable {
 
     mutating func removeLast() { count &-= 1 }
 
-    /// The part that `position` names; a new one, set to `initial`, when it names none yet.
+    /// The entry of a number that counts from one; nil for zero.
     @inline(__always)
-    mutating func part(_ position: inout UInt32, _ initial: @autoclosure () -> Entry) -> UnsafeMutablePointer<Entry> {
-        if position != FlowMeterWithFlow.none { return self[Int(position)] }
-        position = UInt32(truncatingIfNeeded: count)
-        let part = append()
-        part.initialize(to: initial())
-        return part
-    }
-
-    @inline(__always)
-    func part(_ position: UInt32) -> UnsafePointer<Entry>? {
-        position == FlowMeterWithFlow.none ? nil : UnsafePointer(self[Int(position)])
+    func numbered(_ number: Int) -> UnsafePointer<Entry>? {
+        number == 0 ? nil : UnsafePointer(self[number &- 1])
     }
 
     mutating func removeAll() { count = 0 }

@@ -34,7 +34,7 @@ package struct AppEntry: BitwiseCopyable, Sendable {
         l7Protocol = stats.pointee.l7Protocol
         bizType = stats.pointee.bizType
         isReversed = stats.pointee.isReversed
-        directionScore = stats.pointee.flow.directionScore
+        directionScore = stats.pointee.directionScore
         self.flowPosition = flowPosition
         timeSeconds = stats.pointee.timeSeconds
         request = stats.pointee.stats.requestCount
@@ -51,7 +51,7 @@ package struct AppEntry: BitwiseCopyable, Sendable {
     @inline(__always)
     mutating func merge(_ stats: UnsafePointer<L7Stats>) {
         timeSeconds = stats.pointee.timeSeconds
-        directionScore = max(directionScore, stats.pointee.flow.directionScore)
+        directionScore = max(directionScore, stats.pointee.directionScore)
         request &+= stats.pointee.stats.requestCount
         response &+= stats.pointee.stats.responseCount
         clientError &+= stats.pointee.stats.errClientCount

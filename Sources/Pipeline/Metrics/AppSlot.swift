@@ -6,16 +6,20 @@ import Model
 /// A flow's facts are kept once and are those of its latest counters; entries hang on it.
 struct AppSlot: ~Copyable {
     struct FlowRecord: BitwiseCopyable {
-        var flow: MiniFlow
+        var flow: FlowFacts
+        var portSrc: UInt16
         var flowID: UInt64
         var firstEntry: Int32
         var lastEntry: Int32
+        /// Number of the slot's `FlowEnds`, 0 = none.
+        var ends: UInt32
     }
 
     private var positions = PositionTable(capacity: 256)
     private var flowPositions = PositionTable(capacity: 256)
     private(set) var entries = BlockArray<AppEntry>()
     private(set) var flows = BlockArray<FlowRecord>()
+    private var ends = BlockArray<FlowEnds>()
     /// By entry; empty once the entry was sent.
     private(set) var endpoints: [String] = []
 
@@ -54,12 +58,11 @@ struct AppSlot: ~Copyable {
         let flow = UnsafeRawPointer(flows[position])
         dft_prefetch(flow)
         dft_prefetch(flow + 64)
-        dft_prefetch(flow + 128)
     }
 
     /// Adds counters to the entry that is there. Returns its flow; nil = no such entry.
     @inline(__always)
-    func merge(_ stats: UnsafePointer<L7Stats>, hash: UInt64, timeSpanSlots: UInt32) -> Int? {
+    mutating func merge(_ stats: UnsafePointer<L7Stats>, hash: UInt64, timeSpanSlots: UInt32) -> Int? {
         let flowID = stats.pointee.flowID
         let found = positions.find(hash) {
             let entry = entries[$0]
@@ -70,24 +73,52 @@ struct AppSlot: ~Copyable {
         let entry = entries[found]
         entry.pointee.merge(stats)
         let flow = Int(entry.pointee.flowPosition)
-        flows[flow].pointee.flow = stats.pointee.flow
+        renew(flow, stats)
         return flow
     }
 
     /// The flow's record with its facts renewed.
-    func renewFlow(_ stats: UnsafePointer<L7Stats>, hash: UInt64) -> Int? {
+    mutating func renewFlow(_ stats: UnsafePointer<L7Stats>, hash: UInt64) -> Int? {
         let flowID = stats.pointee.flowID
         guard let found = flowPositions.find(hash, { flows[$0].pointee.flowID == flowID }) else { return nil }
-        flows[found].pointee.flow = stats.pointee.flow
+        renew(found, stats)
         return found
     }
 
     mutating func addFlow(_ stats: UnsafePointer<L7Stats>, hash: UInt64) -> Int {
         let position = flows.count
         flows.append().initialize(
-            to: FlowRecord(flow: stats.pointee.flow, flowID: stats.pointee.flowID, firstEntry: -1, lastEntry: -1))
+            to: FlowRecord(
+                flow: stats.pointee.flow, portSrc: stats.pointee.portSrc, flowID: stats.pointee.flowID,
+                firstEntry: -1, lastEntry: -1, ends: 0))
+        if stats.pointee.flow.hasEnds { setEnds(position, stats) }
         flowPositions.insert(hash, position: position)
         return position
+    }
+
+    @inline(__always)
+    private mutating func renew(_ flow: Int, _ stats: UnsafePointer<L7Stats>) {
+        flows[flow].pointee.flow = stats.pointee.flow
+        flows[flow].pointee.portSrc = stats.pointee.portSrc
+        if stats.pointee.flow.hasEnds { setEnds(flow, stats) }
+    }
+
+    @inline(never)
+    private mutating func setEnds(_ flow: Int, _ stats: UnsafePointer<L7Stats>) {
+        if flows[flow].pointee.ends == 0 {
+            _ = ends.append()
+            flows[flow].pointee.ends = UInt32(truncatingIfNeeded: ends.count)
+        }
+        ends[Int(flows[flow].pointee.ends) - 1].initialize(to: FlowEnds(stats))
+    }
+
+    @inline(__always)
+    private func view(_ flow: Int) -> AppFlowView {
+        let record = UnsafePointer(flows[flow])
+        let hasEnds = record.pointee.flow.hasEnds
+        return AppFlowView(
+            facts: record.pointer(to: \.flow).unsafelyUnwrapped,
+            ends: hasEnds ? ends.numbered(Int(record.pointee.ends)) : nil, portSrc: record.pointee.portSrc)
     }
 
     mutating func addEntry(_ stats: UnsafePointer<L7Stats>, hash: UInt64, timeSpanSlots: UInt32, flow: Int) {
@@ -109,11 +140,11 @@ struct AppSlot: ~Copyable {
     /// Sends the entries of an ended flow at once; later counters of their keys start new ones.
     mutating func sendFlow<Sink: AppMeterSink & ~Copyable>(_ flow: Int, hash flowHash: UInt64, into sink: inout Sink) {
         let record = flows[flow]
-        guard let facts = record.pointer(to: \.flow) else { return }
+        let view = view(flow)
         var number = Int(record.pointee.firstEntry)
         while number >= 0 {
             let entry = entries[number]
-            sink.add(entry, facts, endpoint: endpoints[number], isImmediate: true)
+            sink.add(entry, view, endpoint: endpoints[number], isImmediate: true)
             positions.remove(entry.pointee.hash(flowHash: flowHash), position: number)
             entry.pointee.flowPosition = -1
             endpoints[number] = ""
@@ -127,13 +158,12 @@ struct AppSlot: ~Copyable {
     mutating func flush<Sink: AppMeterSink & ~Copyable>(into sink: inout Sink) {
         for number in 0..<entries.count {
             let entry = entries[number]
-            guard entry.pointee.flowPosition >= 0,
-                let facts = flows[Int(entry.pointee.flowPosition)].pointer(to: \.flow)
-            else { continue }
-            sink.add(entry, facts, endpoint: endpoints[number], isImmediate: false)
+            let flow = Int(entry.pointee.flowPosition)
+            if flow >= 0 { sink.add(entry, view(flow), endpoint: endpoints[number], isImmediate: false) }
         }
         flowPositions.removeAll()
         flows.removeAll()
+        ends.removeAll()
         positions.removeAll()
         endpoints.removeAll(keepingCapacity: entries.count > 64)
         entries.removeAll()

@@ -56,15 +56,18 @@ final class AppStash {
 
     /// - Parameter slotSeconds: what documents that are shifted back are shifted by.
     func deliver(to outlet: DocumentOutlet, flags: UInt32, rules: TagRules, slotSeconds: UInt32) {
-        outlet.send(entries.count) { number, document in
-            let entry = entries[number]
-            let back = entry.pointee.facts.timeSpanSlots &* slotSeconds
-            document.pointee.flags = flags
-            document.pointee.timestamp = startSeconds > back ? startSeconds - back : 0
-            entry.pointee.tag.write(
-                to: document.pointer(to: \.tag).unsafelyUnwrapped, entry.pointee.facts, rules)
-            document.pointee.tag.field.endpoint = endpoints[number]
-            document.pointee.meter = .app(entry.pointee.meter)
+        outlet.send(entries.count) { first, documents in
+            for index in 0..<documents.count {
+                let document = documents.baseAddress.unsafelyUnwrapped + index
+                let entry = entries[first + index]
+                let back = entry.pointee.facts.timeSpanSlots &* slotSeconds
+                document.pointee.flags = flags
+                document.pointee.timestamp = startSeconds > back ? startSeconds - back : 0
+                entry.pointee.tag.write(
+                    to: document.pointer(to: \.tag).unsafelyUnwrapped, entry.pointee.facts, rules)
+                document.pointee.tag.field.endpoint = endpoints[first + index]
+                document.pointee.meter = .app(entry.pointee.meter)
+            }
         }
     }
 

@@ -32,6 +32,8 @@ package struct Collector: ~Copyable, MeterSink {
     /// Slots whose window is over, in order, for `deliver`.
     private var ready: [FilledSlot] = []
     private var plan = DocumentPlan()
+    /// Hashes of the quadruples that are next to be finished.
+    private let hashes: UnsafeMutablePointer<UInt64>
     private var counters = CollectorCounters()
     private var shrinksTaken: UInt64 = 0
     /// Clock of the delays, seconds since 1970; 0 = they are not measured.
@@ -44,7 +46,10 @@ package struct Collector: ~Copyable, MeterSink {
         flags = slotSeconds == 1 ? Document.perSecond : 0
         window = CollectorWindow(slotSeconds: slotSeconds, delay: delay)
         connections = ConnectionTable(limit: settings.maxConnections)
+        hashes = .allocate(capacity: DocumentOutlet.batchSize)
     }
+
+    deinit { hashes.deallocate() }
 
     package mutating func take(_ slot: FilledSlot) {
         counters.in &+= UInt64(slot.count)
@@ -97,79 +102,115 @@ package struct Collector: ~Copyable, MeterSink {
     }
 
     private mutating func deliver(_ slot: UnsafeMutablePointer<QuadrupleSlot>, to outlet: DocumentOutlet) {
-        plan(slot)
-        counters.out &+= UInt64(plan.count)
         let writer = DocumentWriter(slot: slot, flags: flags, rules: rules)
-        outlet.send(plan.count) { number, document in writer.write(plan.item(number), plan, document) }
-        plan.removeAll()
+        if rules.showsAll, !slot.pointee.hasKnownEnds, !slot.pointee.mayMergePairs {
+            deliverPairs(writer, to: outlet)
+        } else {
+            plan(writer)
+            counters.out &+= UInt64(plan.count)
+            outlet.send(plan.count) { first, documents in
+                for index in 0..<documents.count {
+                    writer.write(plan.item(first + index), plan, documents.baseAddress.unsafelyUnwrapped + index)
+                }
+            }
+            plan.removeAll()
+        }
+        let endSeconds = slot.pointee.startSeconds &+ window.slotSeconds
+        connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
     }
 
-    private mutating func plan(_ slot: UnsafeMutablePointer<QuadrupleSlot>) {
-        let count = slot.pointee.entries.count
-        let endSeconds = slot.pointee.startSeconds &+ window.slotSeconds
-        let hasLoads = settings.npmMetricsConcurrent
-        for position in 0..<count {
-            if hasLoads, position + 16 < count {
-                connections.prefetchHome(slot.pointee.entries[position + 16].pointee.hash)
-                connections.prefetchEntry(slot.pointee.entries[position + 8].pointee.hash)
+    /// Each quadruple is one document: its pair.
+    private mutating func deliverPairs(_ writer: DocumentWriter, to outlet: DocumentOutlet) {
+        let count = writer.slot.pointee.entries.count
+        counters.out &+= UInt64(count)
+        outlet.send(count) { first, documents in
+            prepareLoads(writer.slot, first, documents.count)
+            for index in 0..<documents.count {
+                let load = load(writer.slot, first + index, hash: hashes[index])
+                let reference = DocumentPlan.Reference(first + index, isSingle: false)
+                writer.write(reference, load: load, documents.baseAddress.unsafelyUnwrapped + index)
             }
-            let entry = slot.pointee.entries[position]
-            finish(entry, endSeconds)
-            planDocuments(entry, position, slot)
         }
-        connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
+    }
+
+    private mutating func plan(_ writer: DocumentWriter) {
+        let slot = writer.slot
+        let count = slot.pointee.entries.count
+        for first in stride(from: 0, to: count, by: DocumentOutlet.batchSize) {
+            let length = min(DocumentOutlet.batchSize, count - first)
+            prepareLoads(slot, first, length)
+            for index in 0..<length {
+                plan.append(load(slot, first + index, hash: hashes[index]))
+                planDocuments(writer, first + index)
+            }
+        }
     }
 
     /// Source: agent-flow.md 14.2.
     @inline(__always)
-    private mutating func planDocuments(
-        _ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ position: Int, _ slot: UnsafeMutablePointer<QuadrupleSlot>
-    ) {
-        let isActiveSrc = entry.pointee.isActiveSrc
-        let isActiveDst = entry.pointee.isActiveDst
+    private mutating func planDocuments(_ writer: DocumentWriter, _ position: Int) {
+        let flow = UnsafePointer(writer.slot.pointee.entries[position].pointer(to: \.flow).unsafelyUnwrapped)
+        let (isActiveSrc, isActiveDst) = (writer.isActive(flow, .src), writer.isActive(flow, .dst))
         if settings.inactiveIPAggregation, !isActiveSrc, !isActiveDst {
             counters.dropInactive &+= 1
             return
         }
-        let srcDirection = entry.pointee.flow.srcDirection
-        let dstDirection = entry.pointee.flow.dstDirection
-        if (srcDirection == 0) != (dstDirection == 0) {
+        if flow.pointee.hasKnownEnd {
+            let (srcDirection, dstDirection) = (flow.pointee.srcDirection, flow.pointee.dstDirection)
             let isActive = srcDirection != 0 ? isActiveSrc : isActiveDst
             if srcDirection | dstDirection <= Raw.sideLocal, !settings.inactiveIPAggregation || isActive {
-                put(DocumentPlan.Reference(position, isSingle: true), slot)
+                put(DocumentPlan.Reference(position, isSingle: true), writer)
             }
-            let signal = entry.pointee.flow.signalSource
-            guard signal == Raw.packet || signal == Raw.xflow else { return }
+            guard flow.pointee.signalSource <= Raw.xflow else { return }
         }
-        put(DocumentPlan.Reference(position, isSingle: false), slot)
+        let pair = DocumentPlan.Reference(position, isSingle: false)
+        if rules.showsAll, !writer.slot.pointee.mayMergePairs {
+            if !plan.add(pair, limit: settings.maxEntriesPerSlot) { counters.dropByCapacity &+= 1 }
+        } else {
+            put(pair, writer)
+        }
     }
 
     @inline(__always)
-    private mutating func put(_ reference: DocumentPlan.Reference, _ slot: UnsafeMutablePointer<QuadrupleSlot>) {
-        let writer = DocumentWriter(slot: slot, flags: flags, rules: rules)
+    private mutating func put(_ reference: DocumentPlan.Reference, _ writer: DocumentWriter) {
         let isKept = plan.add(reference, writer.key(reference), limit: settings.maxEntriesPerSlot) {
             writer.key($0)
         }
         if !isKept { counters.dropByCapacity &+= 1 }
     }
 
-    /// Connections and active hosts, known only when the slot is complete. Source: agent-flow.md 13.5, 13.6.
+    /// Hashes of the next quadruples, and what `load` will read of them is asked for.
     @inline(__always)
-    private mutating func finish(_ entry: UnsafeMutablePointer<FlowMeterWithFlow>, _ endSeconds: UInt32) {
-        guard entry.pointee.flow.signalSource != Raw.ebpf else { return }
-        let proto = entry.pointee.flow.proto
-        if settings.npmMetricsConcurrent, proto == Raw.tcp || proto == Raw.udp {
-            let load = connections.update(
-                entry.pointer(to: \.flow).unsafelyUnwrapped, hash: entry.pointee.hash, sum: entry.pointee.connectionSum,
-                living: entry.pointee.connectionLiving,
-                isKnown: entry.pointee.hasConnections, timeSeconds: entry.pointee.timeSeconds, nowSeconds: endSeconds)
-            entry.pointee.load = load
-            let closed = entry.pointee.closedFlow
-            entry.pointee.flowCount = load > closed ? load &- closed : 0
+    private func prepareLoads(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ first: Int, _ count: Int) {
+        guard settings.npmMetricsConcurrent else { return }
+        for index in 0..<count {
+            hashes[index] = slot.pointee.key(of: slot.pointee.entries[first + index]).hash
+            connections.prefetchHome(hashes[index])
         }
-        // The memory of possible hosts exists only without this aggregation, and only this aggregation asks for it.
-        guard settings.inactiveIPAggregation else { return }
-        entry.pointee.isActiveSrc = entry.pointee.flow.isDeviceSrc
-        entry.pointee.isActiveDst = entry.pointee.flow.isDeviceDst
+        for index in 0..<count { connections.prefetchEntry(hashes[index]) }
+    }
+
+    /// The load of a quadruple, known only when its slot is complete. Source: agent-flow.md 13.5.
+    @inline(__always)
+    private mutating func load(
+        _ slot: UnsafeMutablePointer<QuadrupleSlot>, _ position: Int, hash: UInt64
+    ) -> DocumentWriter.Load {
+        let entry = UnsafePointer(slot.pointee.entries[position])
+        guard settings.npmMetricsConcurrent, entry.pointee.flow.hasConnections else {
+            guard let fault = slot.pointee.fault(of: entry) else { return DocumentWriter.Load() }
+            return DocumentWriter.Load(load: fault.pointee.load, flowCount: fault.pointee.flowCount)
+        }
+        var new = Int32(truncatingIfNeeded: entry.pointee.newFlow)
+        var closed = Int32(truncatingIfNeeded: entry.pointee.closedFlow)
+        if let fault = slot.pointee.fault(of: entry) {
+            new &-= Int32(truncatingIfNeeded: fault.pointee.sampledNew)
+            closed &-= Int32(truncatingIfNeeded: fault.pointee.sampledClosed)
+        }
+        let load = connections.update(
+            slot.pointee.key(of: entry), hash: hash, sum: new, living: new &- closed,
+            timeSeconds: slot.pointee.startSeconds &+ UInt32(entry.pointee.second),
+            nowSeconds: slot.pointee.startSeconds &+ window.slotSeconds)
+        let allClosed = entry.pointee.closedFlow
+        return DocumentWriter.Load(load: load, flowCount: load > allClosed ? load &- allClosed : 0)
     }
 }

@@ -38,14 +38,11 @@ struct ConnectionTable: ~Copyable {
     /// Applies one slot's changes to a key. Returns the concurrent connections of that slot, at least 1.
     /// - Parameters:
     ///   - sum: connections that began in the slot; `living`: those that began minus those that ended.
-    ///   - isKnown: whether the slot counted connections for this key at all.
     mutating func update(
-        _ flow: UnsafePointer<MiniFlow>, hash: UInt64, sum: Int32, living: Int32, isKnown: Bool, timeSeconds: UInt32,
-        nowSeconds: UInt32
+        _ key: QuadrupleKey, hash: UInt64, sum: Int32, living: Int32, timeSeconds: UInt32, nowSeconds: UInt32
     ) -> UInt32 {
-        let found = positions.find(hash) { QuadrupleKey(flow).equals(entries[$0].pointee.key) }
-        guard let found else {
-            if isKnown, living > 0 { insert(QuadrupleKey(flow), hash, living, timeSeconds, nowSeconds) }
+        guard let found = positions.find(hash, { key.equals(entries[$0].pointee.key) }) else {
+            if living > 0 { insert(key, hash, living, timeSeconds, nowSeconds) }
             return UInt32(max(sum, 1))
         }
         let entry = entries[found]

@@ -3,7 +3,7 @@ import Model
 /// The last step of documents: written in batches into one array, whose memory is used again unless the receiver
 /// keeps it. Batches are small enough to stay in the first cache. One thread at a time.
 final class DocumentOutlet {
-    private static var batchSize: Int { 32 }
+    static var batchSize: Int { 32 }
 
     private let receive: ([Document]) -> Void
     private var batch: [Document] = []
@@ -20,9 +20,10 @@ final class DocumentOutlet {
         template.deallocate()
     }
 
-    /// - Parameter write: fills the document of a number in 0..<count, which is zero and has an empty flow meter.
+    /// - Parameter write: fills documents of the numbers `first`..., at most `batchSize` at once; they are zero and have
+    ///   an empty flow meter.
     @inline(__always)
-    func send(_ count: Int, _ write: (Int, UnsafeMutablePointer<Document>) -> Void) {
+    func send(_ count: Int, _ write: (_ first: Int, UnsafeMutableBufferPointer<Document>) -> Void) {
         let template = UnsafeRawPointer(template)
         var first = 0
         while first < count {
@@ -36,8 +37,8 @@ final class DocumentOutlet {
                         // The template's texts are empty and own no memory, so its bytes may be copied.
                         UnsafeMutableRawPointer(base + index).copyMemory(
                             from: template, byteCount: MemoryLayout<Document>.size)
-                        write(first + index, base + index)
                     }
+                    write(first, UnsafeMutableBufferPointer(start: base, count: length))
                     filled = length
                 }
             }

@@ -33,6 +33,8 @@ struct DocumentPlan: ~Copyable {
     private var positions = PositionTable()
     private var items = BlockArray<Item>()
     private var merges = BlockArray<Merge>()
+    /// By position of the quadruple.
+    private var loads = BlockArray<DocumentWriter.Load>()
     private var shrinker = ShrinkRule()
 
     /// Documents.
@@ -46,7 +48,23 @@ struct DocumentPlan: ~Copyable {
     @inline(__always)
     func merge(_ number: UInt32) -> Merge { merges[Int(number)].pointee }
 
-    /// False = a new document, refused because there are `limit`.
+    @inline(__always)
+    func load(_ position: Int) -> DocumentWriter.Load { loads[position].pointee }
+
+    /// Keeps the load of the next quadruple.
+    @inline(__always)
+    mutating func append(_ load: DocumentWriter.Load) { loads.append().initialize(to: load) }
+
+    /// Adds what is a document of its own. False = refused because there are `limit`.
+    @inline(__always)
+    mutating func add(_ reference: Reference, limit: Int) -> Bool {
+        guard items.count < limit else { return false }
+        items.append().initialize(
+            to: Item(first: reference, firstMerge: DocumentPlan.none, lastMerge: DocumentPlan.none))
+        return true
+    }
+
+    /// Adds to the document of a key. False = a new document, refused because there are `limit`.
     /// - Parameter key: makes the key of a reference again.
     @inline(__always)
     mutating func add(
@@ -58,9 +76,7 @@ struct DocumentPlan: ~Copyable {
             return true
         }
         let position = items.count
-        guard position < limit else { return false }
-        items.append().initialize(
-            to: Item(first: reference, firstMerge: DocumentPlan.none, lastMerge: DocumentPlan.none))
+        guard add(reference, limit: limit) else { return false }
         positions.insert(hash, position: position)
         return true
     }
@@ -81,9 +97,11 @@ struct DocumentPlan: ~Copyable {
         positions.removeAll()
         items.removeAll()
         merges.removeAll()
+        loads.removeAll()
         if let room = shrinker.room(after: length, capacity: items.capacity) {
             items.shrink(to: room)
             merges.shrink(to: room)
+            loads.shrink(to: room)
             positions.reset(capacity: room)
         }
     }

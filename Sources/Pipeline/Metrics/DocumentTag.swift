@@ -15,6 +15,17 @@ struct TagRules: BitwiseCopyable, Sendable {
         inactiveIPAggregation = settings.inactiveIPAggregation
         inactiveServerPortAggregation = settings.inactiveServerPortAggregation
     }
+
+    /// Whether documents show all that a flow tells of its ends.
+    var showsAll: Bool { isStandalone && !inactiveIPAggregation && !inactiveServerPortAggregation }
+
+    /// Hosts that are not active are hidden. The memory of possible hosts exists only without this aggregation, and
+    /// only this aggregation asks for it. Source: agent-flow.md 13.6.
+    @inline(__always)
+    func isActive(_ flow: UnsafePointer<FlowFacts>, _ end: FlowEnd) -> Bool {
+        guard inactiveIPAggregation else { return false }
+        return flow.pointee.has(end == .src ? FlowFacts.Flags.isDeviceSrc : FlowFacts.Flags.isDeviceDst)
+    }
 }
 
 enum FlowEnd {
@@ -34,7 +45,6 @@ struct DocumentTag: BitwiseCopyable {
     var gpid1: UInt32 = 0
     var tapType: UInt16
     var serverPort: UInt16 = 0
-    var podID: UInt32
     var direction: UInt8
     var proto: UInt8
     var signalSource: UInt8
@@ -46,16 +56,17 @@ struct DocumentTag: BitwiseCopyable {
     static let internetEpc: Int32 = -2
 
     /// One end of a flow. `isReversed`: an L7 message against the flow's direction. Source: agent-flow.md 14.4, 15.
+    /// - Parameter portSrc: of the source end, needed for reversed messages only.
     @inline(__always)
     static func single(
-        _ flow: UnsafePointer<MiniFlow>, _ end: FlowEnd, isActive: Bool, isReversed: Bool, _ rules: TagRules
+        _ flow: UnsafePointer<FlowFacts>, _ ends: UnsafePointer<FlowEnds>?, _ end: FlowEnd, isActive: Bool,
+        isReversed: Bool, portSrc: UInt16, _ rules: TagRules
     ) -> DocumentTag {
         let isSrc = end == .src
         let seen = isSrc ? flow.pointee.srcDirection : flow.pointee.dstDirection
         var tag = DocumentTag(flow, direction: seen, isReversed: isReversed, isEdge: false)
         let isOTel = flow.pointee.signalSource == Raw.otel
         let epc = isSrc ? flow.pointee.epcSrc : flow.pointee.epcDst
-        let realIP = isSrc ? flow.pointee.realIPSrc : flow.pointee.realIPDst
         let isShown: Bool
         if rules.isStandalone {
             isShown = true
@@ -64,36 +75,31 @@ struct DocumentTag: BitwiseCopyable {
         } else {
             isShown = !isSrc || epc != internetEpc || isOTel
         }
-        if isShown { tag.ip = realIP }
+        if isShown { tag.ip = isSrc ? flow.pointee.src : flow.pointee.dst }
         tag.epc = wireEpc(epc, isOTel)
-        tag.gpid = isSrc ? flow.pointee.gpidSrc : flow.pointee.gpidDst
-        if (isSrc ? flow.pointee.isVipInterfaceSrc : flow.pointee.isVipInterfaceDst)
-            || seen == Raw.sideLocal
-        {
-            tag.mac = isSrc ? flow.pointee.macSrc : flow.pointee.macDst
-            tag.hasMac = true
-        }
         // The port belongs to the serving end, which for a reversed message is the source.
-        if isSrc == isReversed, !ignoresPort(flow, rules) {
-            tag.serverPort = isSrc ? flow.pointee.realPortSrc : flow.pointee.realPortDst
+        let hasPort = isSrc == isReversed && !ignoresPort(flow, rules)
+        if hasPort { tag.serverPort = isSrc ? portSrc : flow.pointee.port }
+        guard let ends else { return tag }
+        if isShown { tag.ip = isSrc ? ends.pointee.realIPSrc : ends.pointee.realIPDst }
+        if hasPort { tag.serverPort = isSrc ? ends.pointee.realPortSrc : ends.pointee.realPortDst }
+        tag.gpid = isSrc ? ends.pointee.gpidSrc : ends.pointee.gpidDst
+        tag.tapType = ends.pointee.tapType
+        let isVip = isSrc ? FlowFacts.Flags.isVipInterfaceSrc : FlowFacts.Flags.isVipInterfaceDst
+        if flow.pointee.has(isVip) || seen == Raw.sideLocal {
+            tag.mac = isSrc ? ends.pointee.macSrc : ends.pointee.macDst
+            tag.hasMac = true
         }
         return tag
     }
 
-    /// Where the pair is seen from: the known end, else nowhere, or by the application. Source: agent-flow.md 14.2.
-    @inline(__always)
-    static func edgeDirection(_ flow: UnsafePointer<MiniFlow>) -> UInt8 {
-        let (src, dst) = (flow.pointee.srcDirection, flow.pointee.dstDirection)
-        if (src == 0) != (dst == 0) { return src | dst }
-        return flow.pointee.signalSource == Raw.otel ? Raw.sideApp : 0
-    }
-
-    /// Both ends of a flow. - Parameter direction: the known end's, or none, or app.
+    /// Both ends of a flow.
     @inline(__always)
     static func edge(
-        _ flow: UnsafePointer<MiniFlow>, direction: UInt8, isActiveSrc: Bool, isActiveDst: Bool, isReversed: Bool,
-        _ rules: TagRules
+        _ flow: UnsafePointer<FlowFacts>, _ ends: UnsafePointer<FlowEnds>?, isActiveSrc: Bool, isActiveDst: Bool,
+        isReversed: Bool, portSrc: UInt16, _ rules: TagRules
     ) -> DocumentTag {
+        let direction = flow.pointee.edgeDirection
         var tag = DocumentTag(flow, direction: direction, isReversed: isReversed, isEdge: true)
         let isOTel = flow.pointee.signalSource == Raw.otel
         let isSrcShown: Bool
@@ -105,18 +111,23 @@ struct DocumentTag: BitwiseCopyable {
         } else {
             (isSrcShown, isDstShown) = (flow.pointee.epcSrc != internetEpc || isOTel, true)
         }
-        if isSrcShown { tag.ip = flow.pointee.realIPSrc }
-        if isDstShown { tag.ip1 = flow.pointee.realIPDst }
+        if isSrcShown { tag.ip = flow.pointee.src }
+        if isDstShown { tag.ip1 = flow.pointee.dst }
         tag.epc = wireEpc(flow.pointee.epcSrc, isOTel)
         tag.epc1 = wireEpc(flow.pointee.epcDst, isOTel)
-        tag.gpid = flow.pointee.gpidSrc
-        tag.gpid1 = flow.pointee.gpidDst
-        let isLocal = direction == Raw.sideLocal
-        if isLocal || flow.pointee.isVipInterfaceSrc { tag.mac = flow.pointee.macSrc }
-        if isLocal || flow.pointee.isVipInterfaceDst { tag.mac1 = flow.pointee.macDst }
-        tag.hasMac = tag.mac | tag.mac1 != 0
-        if !ignoresPort(flow, rules) {
-            tag.serverPort = isReversed ? flow.pointee.realPortSrc : flow.pointee.realPortDst
+        let hasPort = !ignoresPort(flow, rules)
+        if hasPort { tag.serverPort = isReversed ? portSrc : flow.pointee.port }
+        if let ends {
+            if isSrcShown { tag.ip = ends.pointee.realIPSrc }
+            if isDstShown { tag.ip1 = ends.pointee.realIPDst }
+            if hasPort { tag.serverPort = isReversed ? ends.pointee.realPortSrc : ends.pointee.realPortDst }
+            tag.gpid = ends.pointee.gpidSrc
+            tag.gpid1 = ends.pointee.gpidDst
+            tag.tapType = ends.pointee.tapType
+            let isLocal = direction == Raw.sideLocal
+            if isLocal || flow.pointee.has(FlowFacts.Flags.isVipInterfaceSrc) { tag.mac = ends.pointee.macSrc }
+            if isLocal || flow.pointee.has(FlowFacts.Flags.isVipInterfaceDst) { tag.mac1 = ends.pointee.macDst }
+            tag.hasMac = tag.mac | tag.mac1 != 0
         }
         if isReversed {
             swap(&tag.ip, &tag.ip1)
@@ -128,28 +139,26 @@ struct DocumentTag: BitwiseCopyable {
     }
 
     @inline(__always)
-    private init(_ flow: UnsafePointer<MiniFlow>, direction: UInt8, isReversed: Bool, isEdge: Bool) {
+    private init(_ flow: UnsafePointer<FlowFacts>, direction: UInt8, isReversed: Bool, isEdge: Bool) {
         tapPort = flow.pointee.tapPort
         tapType = flow.pointee.tapType
         proto = flow.pointee.proto
-        podID = flow.pointee.podID
         signalSource = flow.pointee.signalSource
-        isIPv6 = flow.pointee.ethType == Raw.ipv6
+        isIPv6 = flow.pointee.isIPv6
         self.direction = isReversed ? (TapSide(rawValue: direction)?.reversed.rawValue ?? direction) : direction
         self.isEdge = isEdge
     }
 
     @inline(__always)
     private static func wireEpc(_ epc: Int32, _ isOTel: Bool) -> Int32 {
-        let short = Int32(Int16(truncatingIfNeeded: epc))
-        return isOTel && short < 0 ? 0 : short
+        isOTel && epc < 0 ? 0 : epc
     }
 
     @inline(__always)
-    private static func ignoresPort(_ flow: UnsafePointer<MiniFlow>, _ rules: TagRules) -> Bool {
+    private static func ignoresPort(_ flow: UnsafePointer<FlowFacts>, _ rules: TagRules) -> Bool {
         let proto = flow.pointee.proto
         if proto != Raw.tcp, proto != Raw.udp { return true }
-        return rules.inactiveServerPortAggregation && !flow.pointee.isActiveService
+        return rules.inactiveServerPortAggregation && !flow.pointee.has(FlowFacts.Flags.isActiveService)
     }
 
     /// Bits as they go on the wire, of a document without MAC and L7 bits. Source: agent-flow.md 14.3.
@@ -180,7 +189,6 @@ struct DocumentTag: BitwiseCopyable {
         tag.pointee.field.l3EpcID1 = epc1
         tag.pointee.field.gpid = gpid
         tag.pointee.field.gpid1 = gpid1
-        tag.pointee.field.podID = podID
         tag.pointee.field.globalThreadID = UInt32(rules.globalThreadID)
         tag.pointee.field.vtapID = UInt32(rules.agentID)
         tag.pointee.field.serverPort = serverPort

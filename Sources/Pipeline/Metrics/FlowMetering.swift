@@ -6,31 +6,23 @@ import Model
 /// The tables are larger than the caches, so records are taken in groups: first all hashes, then all table slots, then
 /// all entries, then the work.
 struct FlowMetering: ~Copyable {
-    private struct Prepared: BitwiseCopyable {
-        var key: QuadrupleKey
-        var hash: UInt64
-        var second: UnsafeMutablePointer<QuadrupleSlot>
-        var minute: UnsafeMutablePointer<QuadrupleSlot>
-        /// Of the entries, as the tables had them before the group; -1 = none.
-        var secondPosition = -1
-        var minutePosition = -1
-    }
-
     static var groupSize: Int { 16 }
 
     private let hasSecond: Bool
     private var second: QuadrupleGenerator
     private var minute: QuadrupleGenerator
-    private let prepared: UnsafeMutablePointer<Prepared>
+    private let apmMetrics: Bool
+    private let records: UnsafeMutablePointer<MeteredRecord>
 
     init(_ settings: MetricsSettings) {
         hasSecond = settings.metrics.secondMetrics
         second = .perSecond(settings.delays, settings.metrics)
         minute = .perMinute(settings.delays, settings.metrics)
-        prepared = .allocate(capacity: Self.groupSize)
+        apmMetrics = settings.metrics.apmMetrics
+        records = .allocate(capacity: Self.groupSize)
     }
 
-    deinit { prepared.deallocate() }
+    deinit { records.deallocate() }
 
     /// A batch of any size.
     mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
@@ -49,31 +41,18 @@ struct FlowMetering: ~Copyable {
         _ flows: UnsafePointer<TaggedFlow>, count: Int, second secondSink: inout Second, minute minuteSink: inout Minute
     ) {
         for index in 0..<count {
-            let flow = flows + index
-            let key = QuadrupleKey(flow)
-            let hash = key.hash
-            let seconds = UInt32(truncatingIfNeeded: flow.pointee.flowStatTimeNs / 1_000_000_000)
-            let (secondSlot, minuteSlot) = (second.likelySlot(seconds), minute.likelySlot(seconds))
-            prepared[index] = Prepared(key: key, hash: hash, second: secondSlot, minute: minuteSlot)
-            if hasSecond { dft_prefetch(secondSlot.pointee.positions.home(of: hash)) }
-            dft_prefetch(minuteSlot.pointee.positions.home(of: hash))
+            let record = records + index
+            record.initialize(to: MeteredRecord(flows + index, apmMetrics: apmMetrics))
+            if hasSecond { prefetchHome(record, second) }
+            prefetchHome(record, minute)
         }
         for index in 0..<count {
-            let record = prepared + index
-            if hasSecond { record.pointee.secondPosition = prefetchEntry(record.pointee.second, record.pointee.hash) }
-            record.pointee.minutePosition = prefetchEntry(record.pointee.minute, record.pointee.hash)
+            if hasSecond { prefetchEntry(records + index, second) }
+            prefetchEntry(records + index, minute)
         }
         for index in 0..<count {
-            prefetchPart(prepared[index].second, prepared[index].secondPosition)
-            prefetchPart(prepared[index].minute, prepared[index].minutePosition)
-        }
-        if hasSecond {
-            for index in 0..<count {
-                second.add(flows + index, prepared[index].key, hash: prepared[index].hash, into: &secondSink)
-            }
-        }
-        for index in 0..<count {
-            minute.add(flows + index, prepared[index].key, hash: prepared[index].hash, into: &minuteSink)
+            if hasSecond { second.add(records + index, into: &secondSink) }
+            minute.add(records + index, into: &minuteSink)
         }
     }
 
@@ -95,26 +74,20 @@ struct FlowMetering: ~Copyable {
         (second.takeCounters(), minute.takeCounters())
     }
 
-    /// Facts and traffic counters: every merge touches all of them.
     @inline(__always)
-    private func prefetchEntry(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ hash: UInt64) -> Int {
-        let position = slot.pointee.positions.likelyPosition(hash)
-        guard position >= 0 else { return -1 }
+    private func prefetchHome(_ record: UnsafePointer<MeteredRecord>, _ generator: borrowing QuadrupleGenerator) {
+        let slot = generator.likelySlot(record.pointee.seconds)
+        dft_prefetch(slot.pointee.positions.home(of: record.pointee.hash))
+    }
+
+    /// Facts and traffic counters: every merge touches both lines.
+    @inline(__always)
+    private func prefetchEntry(_ record: UnsafePointer<MeteredRecord>, _ generator: borrowing QuadrupleGenerator) {
+        let slot = generator.likelySlot(record.pointee.seconds)
+        let position = slot.pointee.positions.likelyPosition(record.pointee.hash)
+        guard position >= 0 else { return }
         let entry = UnsafeRawPointer(slot.pointee.entries[position])
         dft_prefetch(entry)
         dft_prefetch(entry + 64)
-        dft_prefetch(entry + 128)
-        dft_prefetch(entry + 192)
-        return position
-    }
-
-    @inline(__always)
-    private func prefetchPart(_ slot: UnsafeMutablePointer<QuadrupleSlot>, _ position: Int) {
-        guard position >= 0 else { return }
-        let number = slot.pointee.entries[position].pointee.performance
-        guard number != FlowMeterWithFlow.none else { return }
-        let part = UnsafeRawPointer(slot.pointee.performance[Int(number)])
-        dft_prefetch(part)
-        dft_prefetch(part + 64)
     }
 }

@@ -55,7 +55,7 @@ package struct L7Collector: ~Copyable, AppMeterSink {
     }
 
     package mutating func add(
-        _ entry: UnsafePointer<AppEntry>, _ flow: UnsafePointer<MiniFlow>, endpoint: String, isImmediate: Bool
+        _ entry: UnsafePointer<AppEntry>, _ flow: AppFlowView, endpoint: String, isImmediate: Bool
     ) {
         counters.in &+= 1
         counters.flowDelayNs = max(counters.flowDelayNs, age(of: entry.pointee.timeSeconds))
@@ -68,26 +68,27 @@ package struct L7Collector: ~Copyable, AppMeterSink {
             counters.dropBeforeWindow &+= 1
             return
         }
-        // Source: agent-flow.md 13.6; see `Collector`.
-        let isActiveSrc = settings.inactiveIPAggregation && flow.pointee.isDeviceSrc
-        let isActiveDst = settings.inactiveIPAggregation && flow.pointee.isDeviceDst
+        let facts = flow.facts
+        let (isActiveSrc, isActiveDst) = (rules.isActive(facts, .src), rules.isActive(facts, .dst))
         if settings.inactiveIPAggregation, !isActiveSrc, !isActiveDst {
             counters.dropInactive &+= 1
             return
         }
-        let (srcDirection, dstDirection) = (flow.pointee.srcDirection, flow.pointee.dstDirection)
         let isReversed = entry.pointee.isReversed
-        if (srcDirection == 0) != (dstDirection == 0) {
+        if facts.pointee.hasKnownEnd {
+            let (srcDirection, dstDirection) = (facts.pointee.srcDirection, facts.pointee.dstDirection)
             let end: FlowEnd = srcDirection != 0 ? .src : .dst
             let isActive = end == .src ? isActiveSrc : isActiveDst
-            let isAtEnd = srcDirection | dstDirection <= Raw.sideLocal || flow.pointee.signalSource != Raw.packet
+            let isAtEnd = srcDirection | dstDirection <= Raw.sideLocal || facts.pointee.signalSource != Raw.packet
             if isAtEnd, !settings.inactiveIPAggregation || isActive {
-                put(DocumentTag.single(flow, end, isActive: isActive, isReversed: isReversed, rules), entry, endpoint)
+                let tag = DocumentTag.single(
+                    facts, flow.ends, end, isActive: isActive, isReversed: isReversed, portSrc: flow.portSrc, rules)
+                put(tag, entry, endpoint)
             }
         }
         let tag = DocumentTag.edge(
-            flow, direction: DocumentTag.edgeDirection(flow), isActiveSrc: isActiveSrc, isActiveDst: isActiveDst,
-            isReversed: isReversed, rules)
+            facts, flow.ends, isActiveSrc: isActiveSrc, isActiveDst: isActiveDst, isReversed: isReversed,
+            portSrc: flow.portSrc, rules)
         put(tag, entry, endpoint)
     }
 

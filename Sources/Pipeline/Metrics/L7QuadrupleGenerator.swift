@@ -1,12 +1,19 @@
 import Model
 
+/// The facts of an entry's flow; the pointers are valid during a call only.
+package struct AppFlowView {
+    let facts: UnsafePointer<FlowFacts>
+    let ends: UnsafePointer<FlowEnds>?
+    /// Of the source end, behind a NAT.
+    let portSrc: UInt16
+}
+
 /// Takes what an L7 generator flushes, in the order of first appearance.
 package protocol AppMeterSink: ~Copyable {
     /// - Parameters:
     ///   - entry, flow: valid during the call only.
     ///   - isImmediate: the flow ended, so the entry did not wait for its slot and must not move the window.
-    mutating func add(
-        _ entry: UnsafePointer<AppEntry>, _ flow: UnsafePointer<MiniFlow>, endpoint: String, isImmediate: Bool)
+    mutating func add(_ entry: UnsafePointer<AppEntry>, _ flow: AppFlowView, endpoint: String, isImmediate: Bool)
 }
 
 /// Merges L7 counters by flow and endpoint in slots of one second or one minute.
@@ -125,7 +132,7 @@ package struct L7QuadrupleGenerator: ~Copyable {
         guard move(to: stats.pointee.timeSeconds, into: &sink) else { return }
         let slot = slots + window.ringPosition(window.slot(of: stats.pointee.timeSeconds))
         guard let flow = insert(stats, prepared, slot) else { return }
-        let closeType = stats.pointee.flow.closeType
+        let closeType = stats.pointee.closeType
         guard closeType != 0, closeType != Raw.forcedReport else { return }
         slot.pointee.sendFlow(flow, hash: prepared.flowHash, into: &sink)
     }

@@ -234,13 +234,7 @@ package final class MetricsThreads: Sendable {
             identity: settings.identity)
         drain(queue) { batch in
             collector.clockSeconds = clockSeconds()
-            for item in batch {
-                withUnsafePointer(to: item.entry) { entry in
-                    withUnsafePointer(to: item.flow) { flow in
-                        collector.add(entry, flow, endpoint: item.endpoint, isImmediate: item.isImmediate)
-                    }
-                }
-            }
+            for item in batch { item.send(to: &collector) }
             collector.deliver(to: outlet)
         } idle: { seconds in
             collector.clockSeconds = seconds

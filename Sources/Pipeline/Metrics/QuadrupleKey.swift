@@ -2,76 +2,42 @@ import Model
 
 /// What makes two flows one in a window slot: ends, service port, capture point. Source: agent-flow.md 13.2.
 ///
-/// Seven words, made from the record or again from the facts that a slot keeps; an IPv4 key leaves the upper words of
-/// its addresses zero and differs from an IPv6 key in a flag bit. The source port is not part of it, and the addresses
-/// are the captured ones.
+/// Seven words, made from the facts of a record or again from those that a slot keeps; an IPv4 key leaves the upper
+/// words of its addresses zero and differs from an IPv6 key in a flag bit. The source port is not part of it, and the
+/// addresses are the captured ones.
 struct QuadrupleKey: BitwiseCopyable {
-    /// epc0 (16), epc1 (16), low half of the capture port (32).
+    /// As in the facts.
     let place: UInt64
-    /// capture port kind (8), capture network (8), tunnel (8), tap side (8), family (8), protocol (8), service port
-    /// (16).
-    let service: UInt64
+    /// tap side, tunnel, family (24), capture port kind (4), low half of the capture port (32).
+    let seen: UInt64
     let gpids: UInt64
     let src: IPAddress
     let dst: IPAddress
 
     @inline(__always)
-    init(_ flow: UnsafePointer<TaggedFlow>) {
-        place = QuadrupleKey.place(
-            flow.pointee.src.l3EpcID, flow.pointee.dst.l3EpcID, tapPort: flow.pointee.key.tapPort)
-        let hasPort = flow.pointee.signalSource == Raw.packet || flow.pointee.isActiveService
-        service = QuadrupleKey.service(
-            tapPort: flow.pointee.key.tapPort, tapType: flow.pointee.key.tapType, tunnel: flow.pointee.tunnel.type,
-            tapSide: flow.pointee.tapSide, ethType: flow.pointee.ethType, proto: flow.pointee.key.proto,
-            port: hasPort ? flow.pointee.key.portDst : 0)
-        gpids = UInt64(flow.pointee.src.gpid) << 32 | UInt64(flow.pointee.dst.gpid)
-        src = flow.pointee.key.ipSrc
-        dst = flow.pointee.key.ipDst
-    }
-
-    @inline(__always)
-    init(_ flow: UnsafePointer<MiniFlow>) {
-        place = QuadrupleKey.place(flow.pointee.epcSrc, flow.pointee.epcDst, tapPort: flow.pointee.tapPort)
-        let hasPort = flow.pointee.signalSource == Raw.packet || flow.pointee.isActiveService
-        service = QuadrupleKey.service(
-            tapPort: flow.pointee.tapPort, tapType: flow.pointee.tapType, tunnel: flow.pointee.tunnelType,
-            tapSide: flow.pointee.tapSide, ethType: flow.pointee.ethType, proto: flow.pointee.proto,
-            port: hasPort ? flow.pointee.portDst : 0)
-        gpids = UInt64(flow.pointee.gpidSrc) << 32 | UInt64(flow.pointee.gpidDst)
-        src = flow.pointee.ipSrc
-        dst = flow.pointee.ipDst
+    init(_ facts: FlowFacts, gpids: UInt64) {
+        place = facts.place
+        let port = facts.tapPort & 0xffff_ffff | (facts.tapPort >> 60) << 32
+        seen = UInt64(facts.view & FlowFacts.keyMask) << 36 | port
+        self.gpids = gpids
+        src = facts.src
+        dst = facts.dst
     }
 
     @inline(__always)
     var hash: UInt64 {
         let ends = MetricsHash.mix(
             src.low ^ (src.high &* MetricsHash.k1), dst.low ^ (dst.high &* MetricsHash.k0))
-        let rest = MetricsHash.mix(place ^ gpids &* MetricsHash.k0, service)
+        let rest = MetricsHash.mix(seen ^ gpids &* MetricsHash.k0, place)
         return MetricsHash.step(ends, rest)
     }
 
     @inline(__always)
     func equals(_ other: QuadrupleKey) -> Bool {
         let near = (src.low ^ other.src.low) | (dst.low ^ other.dst.low)
-        let what = (place ^ other.place) | (service ^ other.service)
+        let what = (place ^ other.place) | (seen ^ other.seen)
         let far = (src.high ^ other.src.high) | (dst.high ^ other.dst.high)
         return near | what | far | (gpids ^ other.gpids) == 0
-    }
-
-    @inline(__always)
-    private static func place(_ epc0: Int32, _ epc1: Int32, tapPort: UInt64) -> UInt64 {
-        let epcs = UInt64(UInt16(truncatingIfNeeded: epc0)) << 48 | UInt64(UInt16(truncatingIfNeeded: epc1)) << 32
-        return epcs | tapPort & 0xffff_ffff
-    }
-
-    @inline(__always)
-    private static func service(
-        tapPort: UInt64, tapType: UInt16, tunnel: UInt8, tapSide: UInt8, ethType: UInt16, proto: UInt8, port: UInt16
-    ) -> UInt64 {
-        let capture = (tapPort >> 60) << 56 | UInt64(tapType & 0xff) << 48
-        let seen = UInt64(tunnel) << 40 | UInt64(tapSide) << 32
-        let family: UInt64 = ethType == Raw.ipv6 ? 1 << 31 : 0
-        return capture | seen | family | UInt64(proto) << 16 | UInt64(port)
     }
 }
 

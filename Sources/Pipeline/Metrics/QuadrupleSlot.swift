@@ -6,34 +6,64 @@ import Synchronization
 struct QuadrupleSlot: ~Copyable {
     var positions = PositionTable()
     var entries = BlockArray<FlowMeterWithFlow>()
-    var performance = BlockArray<PerformancePart>()
-    var anomalies = BlockArray<AnomalyPart>()
+    var responses = BlockArray<ResponsePart>()
     var l7 = BlockArray<L7Part>()
+    var setups = BlockArray<SetupPart>()
+    var faults = BlockArray<FaultPart>()
+    var ends = BlockArray<FlowEnds>()
     /// Seconds since 1970; set when the slot leaves its generator.
     var startSeconds: UInt32 = 0
+    /// Whether any of its flows has a known end.
+    var hasKnownEnds = false
+    /// Whether pairs of its quadruples may be one document.
+    var mayMergePairs = false
 
     @inline(__always)
     func view(_ position: Int) -> QuadrupleView {
-        let entry = entries[position]
+        let entry = UnsafePointer(entries[position])
+        let parts = entry.pointee.parts
+        let setup = setups.numbered(parts.setup)
         return QuadrupleView(
-            entry: UnsafePointer(entry), performance: performance.part(entry.pointee.performance),
-            anomaly: anomalies.part(entry.pointee.anomaly), l7: l7.part(entry.pointee.l7))
+            entry: entry, response: responses.numbered(parts.response), l7: l7.numbered(parts.l7), setup: setup,
+            fault: setup.flatMap { faults.numbered(Int($0.pointee.fault)) })
+    }
+
+    @inline(__always)
+    func fault(of entry: UnsafePointer<FlowMeterWithFlow>) -> UnsafePointer<FaultPart>? {
+        setups.numbered(entry.pointee.parts.setup).flatMap { faults.numbered(Int($0.pointee.fault)) }
+    }
+
+    @inline(__always)
+    func ends(of entry: UnsafePointer<FlowMeterWithFlow>) -> UnsafePointer<FlowEnds>? {
+        guard entry.pointee.flow.hasEnds else { return nil }
+        return setups.numbered(entry.pointee.parts.setup).flatMap { ends.numbered(Int($0.pointee.ends)) }
+    }
+
+    @inline(__always)
+    func key(of entry: UnsafePointer<FlowMeterWithFlow>) -> QuadrupleKey {
+        QuadrupleKey(entry.pointee.flow, gpids: ends(of: entry)?.pointee.gpids ?? 0)
     }
 
     mutating func removeAll() {
         positions.removeAll()
         entries.removeAll()
-        performance.removeAll()
-        anomalies.removeAll()
+        responses.removeAll()
         l7.removeAll()
+        setups.removeAll()
+        faults.removeAll()
+        ends.removeAll()
+        hasKnownEnds = false
+        mayMergePairs = false
     }
 
     /// Gives memory back; to be called when empty.
     mutating func shrink(to room: Int) {
         entries.shrink(to: room)
-        performance.shrink(to: room)
-        anomalies.shrink(to: room)
+        responses.shrink(to: room)
         l7.shrink(to: room)
+        setups.shrink(to: room)
+        faults.shrink(to: room)
+        ends.shrink(to: room)
         positions.reset(capacity: room)
     }
 }

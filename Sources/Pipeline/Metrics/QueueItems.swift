@@ -3,9 +3,23 @@ import Model
 /// An L7 entry with its flow's facts, for the queues between threads.
 package struct AppMeterItem: Sendable {
     var entry: AppEntry
-    var flow: MiniFlow
+    var flow: FlowFacts
+    var ends: FlowEnds?
+    var portSrc: UInt16
     var endpoint: String
     var isImmediate: Bool
+
+    /// Hands the entry on.
+    func send<Sink: AppMeterSink & ~Copyable>(to sink: inout Sink) {
+        withUnsafePointer(to: flow) { facts in
+            withUnsafePointer(to: ends ?? FlowEnds()) { ends in
+                let view = AppFlowView(facts: facts, ends: self.ends == nil ? nil : ends, portSrc: portSrc)
+                withUnsafePointer(to: entry) {
+                    sink.add($0, view, endpoint: endpoint, isImmediate: isImmediate)
+                }
+            }
+        }
+    }
 }
 
 /// Hands a generator's slots to a queue.
@@ -24,11 +38,11 @@ struct AppMeterBatcher: ~Copyable, AppMeterSink {
 
     init(_ queue: OverwriteQueue<[AppMeterItem]>) { self.queue = queue }
 
-    mutating func add(
-        _ entry: UnsafePointer<AppEntry>, _ flow: UnsafePointer<MiniFlow>, endpoint: String, isImmediate: Bool
-    ) {
+    mutating func add(_ entry: UnsafePointer<AppEntry>, _ flow: AppFlowView, endpoint: String, isImmediate: Bool) {
         batch.append(
-            AppMeterItem(entry: entry.pointee, flow: flow.pointee, endpoint: endpoint, isImmediate: isImmediate))
+            AppMeterItem(
+                entry: entry.pointee, flow: flow.facts.pointee, ends: flow.ends?.pointee, portSrc: flow.portSrc,
+                endpoint: endpoint, isImmediate: isImmediate))
         if batch.count == 1024 { flush() }
     }
 
