@@ -131,7 +131,9 @@ package final class PcapEngine {
         let pollMs = pollMs ?? self.pollMs
         var count = try read(into: frames)
         guard count == 0, pollMs > 0 else { return count }
-        var waited = handles.filter { $0.restsUntilNs == 0 }.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+        var waited = handles.filter { $0.restsUntilNs == 0 }.map {
+            pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
+        }
         if poll(&waited, UInt(waited.count), pollMs) > 0 { count = try read(into: frames) }
         return count
     }
