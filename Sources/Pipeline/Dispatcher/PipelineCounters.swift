@@ -27,6 +27,20 @@ package struct PipelineCounters: Sendable {
         ].filter { $0.count > 0 }
     }
 
+    /// What was made of packets and not handed on, and how many. Replays lose nothing but what a throttle leaves out.
+    package var lostRecords: [(place: String, count: UInt64)] {
+        func sum(_ name: String) -> UInt64 {
+            stages.reduce(0) { $0 &+ ($1.counters.first { $0.name == name }?.value ?? 0) }
+        }
+        let own = [
+            ("flow logs over the throttle", sum("drop-in-throttle")),
+            ("requests over the throttle", sessions.throttleDrop),
+            ("records before their window", sum("drop-before-window")),
+            ("records beyond the metrics' capacity", sum("drop-by-capacity")),
+        ]
+        return (own + queues.map { ("queue \($0.name)", $0.totals.overwritten) }).filter { $0.1 > 0 }
+    }
+
     /// Before the dispatchers' counters are added; greatest values stay until their period was taken.
     mutating func startSum() {
         var sum = FlowMap.Counters()

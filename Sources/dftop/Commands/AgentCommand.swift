@@ -83,9 +83,22 @@ struct AgentCommand: ParsableCommand {
                 })
             }
             statistics.stop()
+            Self.tell(pipeline.counters(), logger)
             try ended.get()
             try sink.finish()
         }
+    }
+
+    /// What came in and what was lost of it, as a capture program tells at its end.
+    private static func tell(_ counters: PipelineCounters, _ logger: Logger) {
+        let received = counters.dispatcher.receive
+        var told: Logger.Metadata = [
+            "packets": "\(received.rxAll)", "bytes": "\(received.rxAllBytes)",
+            "dropped_by_kernel": "\(received.kernel.drops)",
+        ]
+        let lost = counters.lostPackets + counters.lostRecords
+        if !lost.isEmpty { told["lost"] = "\(lost.map { "\($0.place) \($0.count)" }.joined(separator: ", "))" }
+        logger.info("capture ended", metadata: told)
     }
 
     static func destination(_ given: String?, _ config: AgentConfig) throws -> Destination {

@@ -224,9 +224,7 @@ final class Engine: Sendable {
             if count > 0 { losses.append(EngineStatus.Loss(place: place, count: count)) }
         }
         if let counters = pipeline?.counters() {
-            for loss in counters.lostPackets { lose(loss.place, loss.count) }
-            for queue in counters.queues { lose("queue \(queue.name)", queue.totals.overwritten) }
-            lose("requests over the throttle", counters.sessions.throttleDrop)
+            for loss in counters.lostPackets + counters.lostRecords { lose(loss.place, loss.count) }
         }
         for queue in ingester.queues { lose("queue \(queue.name)", queue.counters.overwritten) }
         let ingested = ingester.counters

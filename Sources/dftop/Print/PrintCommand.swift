@@ -87,14 +87,19 @@ struct PrintCommand: ParsableCommand {
         }
     }
 
-    /// One line when a live capture has not seen all of its packets.
+    /// A line when a live capture has not seen all of its packets, and one when not all of its records came out.
     private func tellLosses(_ counters: PipelineCounters) {
-        let lost = counters.lostPackets
-        guard !lost.isEmpty else { return }
-        let received = counters.dispatcher.receive
-        let total = received.rxAll + received.tooShort + received.kernel.drops
-        let places = lost.map { "\($0.place) \($0.count)" }.joined(separator: ", ")
-        standardError("dftop: of \(total) packets some are in no flow: \(places)")
+        func places(_ lost: [(place: String, count: UInt64)]) -> String {
+            lost.map { "\($0.place) \($0.count)" }.joined(separator: ", ")
+        }
+        if !counters.lostPackets.isEmpty {
+            let received = counters.dispatcher.receive
+            let total = received.rxAll + received.tooShort + received.kernel.drops
+            standardError("dftop: of \(total) packets some are in no flow: \(places(counters.lostPackets))")
+        }
+        if !counters.lostRecords.isEmpty {
+            standardError("dftop: some records were left out: \(places(counters.lostRecords))")
+        }
     }
 
     private func replay(_ pipeline: AgentPipeline, _ observer: (any AgentPipeline.Observer)?) throws {
