@@ -138,6 +138,9 @@ extension AgentConfig {
         add(inference + "protocol_special_config.mysql.endpoint_disabled") { c, v throws(ConfigMismatch) in
             c.pipeline.l7.extractsMySQLEndpoint = !(try v.bool())
         }
+        add(inference + "protocol_special_config.grpc.streaming_data_enabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.l7.readsGRPCStreams = try v.bool()
+        }
         add(l7 + "filters.unconcerned_dns_nxdomain_response_suffixes") { c, v throws(ConfigMismatch) in
             c.pipeline.l7.unconcernedDNSSuffixes = DNSSuffixes(try v.texts())
         }

@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    static let protocols: [L7Protocol] = [.http1, .dns, .mysql, .redis]
+    static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
 
     @Test(arguments: protocols)
     func randomBytes(_ proto: L7Protocol) {
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TestVectors.cases(["http", "dns", "mysql", "redis"]))
+    @Test(arguments: TestVectors.cases(["http", "http2", "grpc", "dns", "mysql", "redis"]))
     func mutatedVectors(_ vector: TestVectors.Case) throws {
         let capture = try TestVectors.capture(vector.pcap)
         let proto = try #require(L7Protocol.named(vector.proto))
@@ -88,6 +88,7 @@ import Testing
             _ = engine.parse(slot: slot, packet: packet, payload: bytes.span.bytes, into: &out)
             context.direction = packet.direction
             context.mayWait = Bool.random(using: &random)
+            context.tcpSeq = packet.tcpSeq
             _ = alone.parse(bytes.span.bytes, context, settings, &obfuscator, into: &out)
         }
         _ = engine.close(slot: slot, into: &out)

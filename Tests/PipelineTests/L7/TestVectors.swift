@@ -75,6 +75,7 @@ enum TestVectors {
         for (path, value) in vector.config {
             switch (path.split(separator: ".").last, value) {
             case ("payload_truncation", .number(let number)): settings.payloadTruncation = number
+            case ("streaming_data_enabled", .number(let number)): settings.readsGRPCStreams = number != 0
             case ("http_real_client", .texts(let names)): settings.trace.set(clientIPHeaders: names)
             case ("obfuscate_protocols", .texts(let names)): settings.obfuscated = L7ProtocolSet(parserNames: names)
             default: Issue.record("configuration key without a meaning here: \(path)")

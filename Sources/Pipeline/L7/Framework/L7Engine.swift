@@ -220,7 +220,7 @@ package struct L7Engine: ~Copyable {
         let cut = payload.extracting(0..<min(payload.byteCount, max(settings.payloadTruncation, 0)))
         var context = L7ParseContext(
             direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
-            mayWait: mayWait && payload.byteCount < settings.payloadTruncation)
+            mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {
                 outcome.result = .unknown
@@ -237,7 +237,9 @@ package struct L7Engine: ~Copyable {
             context.direction = found
         }
         let start = out.messages.count
-        let result = slots[at].parser.parse(cut, context, settings, &obfuscator, into: &out)
+        let readsWhole = slots[at].parser.readsWhole
+        if readsWhole { context.mayWait = mayWait }
+        let result = slots[at].parser.parse(readsWhole ? payload : cut, context, settings, &obfuscator, into: &out)
         switch result {
         case .incomplete: return false
         case .failed:
@@ -249,6 +251,10 @@ package struct L7Engine: ~Copyable {
             }
         case .parsed:
             outcome.result = .parsed
+            if let spoken = slots[at].parser.spoken, spoken != slots[at].proto {
+                slots[at].proto = spoken
+                slots[at].isSuccess = false
+            }
             if !slots[at].isSuccess {
                 slots[at].isSuccess = true
                 appTable.set(

@@ -8,6 +8,8 @@ struct L7ParseContext: BitwiseCopyable {
     var payloadSize: Int
     /// The rest of an incomplete message may still come: answer `incomplete` and change nothing.
     var mayWait: Bool
+    /// TCP sequence number of the payload's first byte.
+    var tcpSeq: UInt32 = 0
 }
 
 enum L7ParseResult: Equatable {
@@ -20,12 +22,13 @@ enum L7ParseResult: Equatable {
 enum L7Parser {
     case none
     case http1(HTTP1Parser)
+    case http2(HTTP2Parser)
     case dns(DNSParser)
     case mysql(MySQLParser)
     case redis(RedisParser)
 
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [.http1, .dns, .mysql, .redis]
+    static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
         switch l4 {
@@ -38,6 +41,7 @@ enum L7Parser {
     init?(_ proto: L7Protocol) {
         switch proto {
         case .http1: self = .http1(HTTP1Parser())
+        case .http2, .grpc, .triple: self = .http2(HTTP2Parser(proto))
         case .dns: self = .dns(DNSParser())
         case .mysql: self = .mysql(MySQLParser())
         case .redis: self = .redis(RedisParser())
@@ -49,11 +53,22 @@ enum L7Parser {
         if case .none = self { true } else { false }
     }
 
+    /// A protocol that the messages made known, which is more than the detector knew.
+    var spoken: L7Protocol? {
+        if case .http2(let parser) = self { parser.l7Protocol } else { nil }
+    }
+
+    /// Walks over what is long itself, and has to see all of it: its payloads are not cut.
+    var readsWhole: Bool {
+        if case .http2 = self { true } else { false }
+    }
+
     /// What the first four bytes (little-endian) of a payload tell: false = `detects` would say no.
     @inline(__always)
     static func mayDetect(_ proto: L7Protocol, _ start: UInt32, count: Int) -> Bool {
         switch proto {
         case .http1: HTTP1Parser.mayDetect(start)
+        case .http2: HTTP2Parser.mayDetect(start)
         case .mysql: MySQLParser.mayDetect(start, count: count)
         case .redis: RedisParser.mayDetect(start)
         default: true
@@ -68,6 +83,7 @@ enum L7Parser {
     ) -> Bool {
         switch proto {
         case .http1: HTTP1Parser.detects(payload)
+        case .http2: HTTP2Parser.detects(payload, settings)
         case .dns: DNSParser.detects(payload, context, texts)
         case .mysql: MySQLParser.detects(payload, settings)
         case .redis: RedisParser.detects(payload)
@@ -83,7 +99,15 @@ enum L7Parser {
     ) -> L7ParseResult {
         switch self {
         case .none: return .failed
-        case .http1(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .http1(let parser):
+            if HTTP2Connection.prefaceLength(payload) > 0 {
+                // The connection was upgraded.
+                let parser = HTTP2Parser(.http2)
+                self = .http2(parser)
+                return parser.parse(payload, context, settings, into: &out)
+            }
+            return parser.parse(payload, context, settings, into: &out)
+        case .http2(let parser): return parser.parse(payload, context, settings, into: &out)
         case .dns(let parser): return parser.parse(payload, context, settings, into: &out)
         case .mysql(var parser):
             self = .none

@@ -23,6 +23,8 @@ package struct L7Settings: Sendable {
     private(set) var httpCustomFields: [HeaderName] = []
     package var decompressesMySQL = true
     package var extractsMySQLEndpoint = true
+    /// Messages within gRPC streams are logged, and the codes of gRPC are read.
+    package var readsGRPCStreams = false
     package var unconcernedDNSSuffixes = DNSSuffixes([])
     package var blacklist = L7Blacklist()
     package var reassembly = ReassemblySettings()
@@ -33,8 +35,10 @@ package struct L7Settings: Sendable {
 
     /// Only this protocol, on every port (`--l7-protocol`).
     package mutating func restrict(to proto: L7Protocol) {
-        enabled = [proto]
-        portFilters[proto] = .all
+        // Both are found through HTTP/2.
+        let detected = proto == .grpc || proto == .triple ? .http2 : proto
+        enabled = [detected]
+        portFilters[detected] = .all
     }
 }
 

@@ -185,19 +185,19 @@ struct HTTP1Parser {
         }
         if mayBeTag, isTag(payload, name, settings) {
             var all = tags ?? TagCollector()
-            readTags(payload, name, value, isResponse, settings, &all)
+            readTags(payload, name, value, isResponse: isResponse, settings, &all)
             tags = all
         }
     }
 
     /// Some setting names the header.
-    private static func isTag(_ payload: RawSpan, _ name: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
+    static func isTag(_ payload: RawSpan, _ name: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
         settings.trace.names(payload, name) || settings.httpCustomFields.contains { $0.matches(payload, name) }
     }
 
     /// Header names that carry trace ids, span ids, request ids and the client's address.
-    private static func readTags(
-        _ payload: RawSpan, _ name: Range<Int>, _ value: Range<Int>, _ isResponse: Bool,
+    static func readTags(
+        _ payload: RawSpan, _ name: Range<Int>, _ value: Range<Int>, isResponse: Bool,
         _ settings: borrowing L7Settings, _ tags: inout TagCollector
     ) {
         for field in settings.httpCustomFields where field.matches(payload, name) {
@@ -229,7 +229,7 @@ struct HTTP1Parser {
     }
 
     @inline(never)
-    private static func apply(
+    static func apply(
         _ tags: borrowing TagCollector, _ isResponse: Bool, _ settings: borrowing L7Settings,
         _ message: UnsafeMutablePointer<L7Message>
     ) {
@@ -297,7 +297,7 @@ struct HTTP1Parser {
     }
 
     /// Cut behind the question mark, which stays.
-    private static func withoutQuery(_ path: String) -> String {
+    static func withoutQuery(_ path: String) -> String {
         guard let mark = path.utf8.firstIndex(of: 63) else { return path }
         return String(path[...mark])
     }
