@@ -9,7 +9,7 @@ enum Fuzz {
     private static var targets: [any FuzzTarget.Type] {
         [
             LinkTarget.self, NetworkTarget.self, VXLANTarget.self, GeneveTarget.self, NSHTarget.self, IPIPTarget.self,
-            TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
+            TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self, TLSTarget.self,
         ]
     }
     private static let round = 1000

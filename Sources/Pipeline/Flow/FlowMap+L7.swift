@@ -110,6 +110,10 @@ extension FlowMap {
         if outcome.l7Protocol != .unknown { node.pointee.l7Protocol = outcome.l7Protocol.rawValue }
         node.pointee.l7FailedCount &+= outcome.failedCount
         guard outcome.result == .parsed else { return }
+        if l7.output.tlsRttUs != 0 {
+            node.pointee.l7Perf.tlsRtt = max(node.pointee.l7Perf.tlsRtt, l7.output.tlsRttUs)
+            l7.output.tlsRttUs = 0
+        }
         for position in first..<l7.output.messages.count where l7.output.messages[position].pointee.hasStats {
             node.pointee.l7Perf.merge(l7.output.messages[position].pointee.stats)
         }

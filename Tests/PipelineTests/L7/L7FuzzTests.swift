@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
+    static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
 
     @Test(arguments: protocols)
     func randomBytes(_ proto: L7Protocol) {

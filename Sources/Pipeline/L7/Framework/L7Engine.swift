@@ -220,7 +220,8 @@ package struct L7Engine: ~Copyable {
         let cut = payload.extracting(0..<min(payload.byteCount, max(settings.payloadTruncation, 0)))
         var context = L7ParseContext(
             direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
-            mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq)
+            mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq,
+            timeUs: packet.timeNs / 1000)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {
                 outcome.result = .unknown

@@ -4,6 +4,8 @@ import Model
 package struct L7Output: ~Copyable {
     package var messages = L7MessageBatch()
     var texts = TextCache()
+    /// What a TLS handshake took that ended with the last payload, µs; 0 = none did.
+    package var tlsRttUs: UInt32 = 0
 
     package init() {}
 }

@@ -10,6 +10,7 @@ struct L7ParseContext: BitwiseCopyable {
     var mayWait: Bool
     /// TCP sequence number of the payload's first byte.
     var tcpSeq: UInt32 = 0
+    var timeUs: UInt64 = 0
 }
 
 enum L7ParseResult: Equatable {
@@ -26,9 +27,10 @@ enum L7Parser {
     case dns(DNSParser)
     case mysql(MySQLParser)
     case redis(RedisParser)
+    case tls(TLSParser)
 
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
+    static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
         switch l4 {
@@ -45,6 +47,7 @@ enum L7Parser {
         case .dns: self = .dns(DNSParser())
         case .mysql: self = .mysql(MySQLParser())
         case .redis: self = .redis(RedisParser())
+        case .tls: self = .tls(TLSParser())
         default: return nil
         }
     }
@@ -60,7 +63,10 @@ enum L7Parser {
 
     /// Walks over what is long itself, and has to see all of it: its payloads are not cut.
     var readsWhole: Bool {
-        if case .http2 = self { true } else { false }
+        switch self {
+        case .http2, .tls: true
+        default: false
+        }
     }
 
     /// What the first four bytes (little-endian) of a payload tell: false = `detects` would say no.
@@ -71,6 +77,7 @@ enum L7Parser {
         case .http2: HTTP2Parser.mayDetect(start)
         case .mysql: MySQLParser.mayDetect(start, count: count)
         case .redis: RedisParser.mayDetect(start)
+        case .tls: TLSParser.mayDetect(start)
         default: true
         }
     }
@@ -87,6 +94,7 @@ enum L7Parser {
         case .dns: DNSParser.detects(payload, context, texts)
         case .mysql: MySQLParser.detects(payload, settings)
         case .redis: RedisParser.detects(payload)
+        case .tls: TLSParser.detects(payload, context)
         default: false
         }
     }
@@ -117,6 +125,7 @@ enum L7Parser {
             self = .none
             defer { self = .redis(parser) }
             return parser.parse(payload, context, settings, into: &out)
+        case .tls(let parser): return parser.parse(payload, context, into: &out)
         }
     }
 

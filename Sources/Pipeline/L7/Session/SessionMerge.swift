@@ -57,6 +57,11 @@ extension L7FlowLog {
         case .http1, .http2, .grpc, .triple:
             capturedRequestByte &+= record.pointee.capturedRequestByte
             capturedResponseByte &+= record.pointee.capturedResponseByte
+        case .tls:
+            capturedResponseByte = record.pointee.capturedResponseByte
+            // What was chosen, and all messages of the handshake.
+            version = record.pointee.version
+            requestType += "|" + record.pointee.requestType
         default: capturedResponseByte = record.pointee.capturedResponseByte
         }
         if record.pointee.isPlain { return }
