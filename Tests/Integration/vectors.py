@@ -46,6 +46,12 @@ def vectors_http():
 
 
 @test
+def vectors_http2():
+    """HTTP/2 and gRPC messages."""
+    return check_vectors("l7", "http2", "grpc")
+
+
+@test
 def vectors_dns():
     """DNS messages."""
     return check_vectors("l7", "dns")
