@@ -13,4 +13,11 @@ package struct CaptureFrame: BitwiseCopyable {
     package init() {}
 
     package var captured: Int { bytes.count }
+
+    /// A switch's or host's announcement to its neighbours, with at most one tag.
+    package var isLLDP: Bool {
+        guard link == 1, bytes.count >= 18 else { return false }
+        let at = bytes[12] == 0x81 && bytes[13] == 0 ? 16 : 12
+        return bytes[at] == 0x88 && bytes[at + 1] == 0xcc
+    }
 }

@@ -3,6 +3,8 @@ import Model
 /// What a live engine captures: interfaces, the user's filter, and what is left out.
 package struct CaptureRule: Sendable {
     package var interfaces: [NetworkInterface]
+    /// Indexes of those whose packets are captured whole, whatever the snap length.
+    package var whole: Set<Int32>
     /// nil = everything.
     package var filter: CaptureFilter?
     /// What is never captured; nil = everything is.
@@ -14,10 +16,11 @@ package struct CaptureRule: Sendable {
     package var isIncomingOnly: Bool
 
     package init(
-        interfaces: [NetworkInterface], filter: CaptureFilter? = nil, own: OwnTraffic? = nil,
+        interfaces: [NetworkInterface], whole: Set<Int32> = [], filter: CaptureFilter? = nil, own: OwnTraffic? = nil,
         snapLength: UInt32 = 65535, isPromiscuous: Bool = false, isIncomingOnly: Bool = false
     ) {
         self.interfaces = interfaces
+        self.whole = whole
         self.filter = filter
         self.own = own
         self.snapLength = snapLength
@@ -30,7 +33,8 @@ package struct CaptureRule: Sendable {
     /// For a packet socket.
     package var socketFilter: SocketFilter {
         SocketFilter(
-            filter: filter, own: own, interfaces: indexes, snapLength: snapLength, isIncomingOnly: isIncomingOnly)
+            filter: filter, own: own, interfaces: indexes, whole: whole, snapLength: snapLength,
+            isIncomingOnly: isIncomingOnly)
     }
 
     /// In pcap-filter syntax; empty = everything. Source: agent-flow.md 4.3.

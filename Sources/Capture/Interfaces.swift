@@ -15,6 +15,8 @@ package struct NetworkInterface: Sendable, Equatable {
     package var v6Addresses: [IPAddress]
     /// What the interface is known by in records where that is not its own MAC: that of its bond's first member.
     package var bondMAC: UInt64?
+    /// Of the machine behind the interface, where that is not its own. Source: agent-flow.md 5.2.
+    package var machineMAC: UInt64?
 
     package init(
         name: String, index: Int32, mac: UInt64, isUp: Bool, addresses: [IPAddress] = [], v6Addresses: [IPAddress] = []
@@ -82,7 +84,7 @@ extension [NetworkInterface] {
         return map { interface in
             guard members.contains(interface.name) else { return interface }
             var member = interface
-            member.bondMAC = first.mac
+            member.bondMAC = first.machineMAC ?? first.mac
             return member
         }
     }

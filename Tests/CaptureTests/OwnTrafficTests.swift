@@ -77,4 +77,41 @@ struct OwnTrafficTests {
             }
         }
     }
+
+    /// Source: agent-flow.md 4.3, interface part: compares, then nothing, as much as wanted, everything.
+    @Test func interfaceList() {
+        #expect(Self.text(SocketFilter.list([], whole: [], 96)) == "ret #0")
+        #expect(
+            Self.text(SocketFilter.list([9, 3, 5], whole: [5, 77], 96))
+                == "ld #ifidx|jeq #3,3|jeq #5,3|jeq #9,1|ret #0|ret #96|ret #65535")
+    }
+
+    /// More interfaces than a jump reaches over: each chunk has its own returns, the last compare of all but the last chunk
+    /// goes on to the next.
+    @Test func manyInterfaces() {
+        let indexes = (1...1000).map { Int32($0) }
+        let whole: Set<Int32> = [1, 254, 255, 700, 999]
+        let program = SocketFilter.list(indexes, whole: whole, 96)
+        #expect(program.count == 1 + 950 + 4 * 3)
+        #expect(program[254].jf == 3 && program[254].code == 0x15)
+        for index in Int32(0)...1001 {
+            let wanted: UInt32 = index < 1 || index > 950 ? 0 : whole.contains(index) ? 65535 : 96
+            #expect(Self.run(program, interface: UInt32(bitPattern: index)) == wanted, "\(index)")
+        }
+    }
+
+    /// What a program of loads of the interface, compares and returns gives.
+    private static func run(_ program: [dft_insn], interface: UInt32) -> UInt32? {
+        var at = 0
+        while at < program.count {
+            let insn = program[at]
+            switch insn.code {
+            case 0x20: at += 1
+            case 0x15: at += 1 + Int(insn.k == interface ? insn.jt : insn.jf)
+            case 0x06: return insn.k
+            default: return nil
+            }
+        }
+        return nil
+    }
 }

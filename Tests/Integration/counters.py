@@ -1,13 +1,15 @@
 """What an agent counts of itself: through the statistics into the store, and on the socket."""
 
 import json
+import os
 import socket
 import sys
 import time
 
 import harness
 from engines import Server, Space
-from harness import Program, check, run, test, wait_until
+from fanout import SENDER
+from harness import Program, check, must, run, test, wait_until
 
 # Modules of these stages, with counters that traffic must move. Source: spec tables/agent_counters.tsv.
 MOVING = {
@@ -104,7 +106,60 @@ def statistics_of_an_agent():
     for module in ["decoder", "unmarshaller", "ckwriter", "recviver", "queue"]:
         check(f"deepflow_server_ingester_{module}" in own, f"the server stores {sorted(own)} of itself")
     server.stop()
+    monitor = [row for row in rows if row["virtual_table_name"] == "deepflow_agent_monitor"][-1]
+    told = dict(zip(json.loads(monitor["metrics_float_names"]), json.loads(monitor["metrics_float_values"])))
+    check(abs(told["max_memory_ratio"] * (768 << 20) - told["memory"]) < 1, f"max_memory_ratio of {told}")
+    check(abs(told["max_millicpus_ratio"] * 100 - told["cpu_percent"]) < 1e-6, f"max_millicpus_ratio of {told}")
+    room = os.statvfs("/")
+    free = [row for row in rows if row["virtual_table_name"] == "deepflow_agent_free_disk"][-1]
+    percent = dict(zip(json.loads(free["metrics_float_names"]), json.loads(free["metrics_float_values"])))["free_disk_percentage"]
+    check(abs(percent - room.f_bavail * 100 / room.f_blocks) < 2, f"{percent} % free, statvfs tells {room}")
     return f"{len(rows)} records, {sum(len(counters) for counters in wanted.values())} counters moved"
+
+
+@test
+def statistics_of_several_dispatchers():
+    """Each dispatcher of a fanout has records of its own; together they have counted every packet."""
+    # Ports from 20000 on, below those of the daemon.
+    space, flows, rounds = Space(), 30, 60
+    folder, path = harness.WORK / "stats-fanout", harness.WORK / "stats-fanout.sock"
+    folder.mkdir()
+    daemon = Program([harness.DFTOP, "daemon", "-i", "lo", "-f", "udp dst port 9999", "--data-dir", folder, "--socket", path,
+                      "--set", 'global.self_monitoring.interval="1s"', "--set", "inputs.cbpf.tunning.dispatcher_queue_enabled=true",
+                      "--set", "inputs.cbpf.af_packet.tunning.packet_fanout_count=2"], "stats-fanout", netns=space.name)
+
+    def ask(*arguments):
+        done = run(harness.DFCTL, *arguments, "-o", "json", "--server", path, netns=space.name)
+        return [json.loads(line) for line in done.stdout.splitlines()] if done.returncode == 0 else []
+
+    def sums(module, tag, counter):
+        """By the value of a tag."""
+        found = {}
+        for row in ask("query", QUERY):
+            if row["virtual_table_name"] != f"deepflow_agent_{module}":
+                continue
+            tags = dict(zip(json.loads(row["tag_names"]), json.loads(row["tag_values"])))
+            values = dict(zip(json.loads(row["metrics_float_names"]), json.loads(row["metrics_float_values"])))
+            if module != "queue" or tags["module"].startswith("0.1"):
+                found[tags[tag]] = found.get(tags[tag], 0) + values[counter]
+        return found
+
+    try:
+        wait_until(lambda: sums("dispatcher", "id", "rx"), "statistics are stored", seconds=40, step=0.5)
+        must(sys.executable, "-c", SENDER, "127.0.0.1", flows, rounds, netns=space.name)
+        last = wait_until(
+            lambda: sum(sums("dispatcher", "id", "rx").values()) >= flows * rounds and sums("dispatcher", "id", "rx"),
+            "all packets are in the statistics", seconds=20, step=0.5)
+        check(set(last) == {"0", "1"} and all(last.values()), f"packets by dispatcher: {last}")
+        check(sum(last.values()) == flows * rounds, f"{last}, sent were {flows * rounds}")
+        check(sums("queue", "index", "in") == last, f"queues {sums('queue', 'index', 'in')}, dispatchers {last}")
+        check(sums("flow_map", "id", "new").keys() == last.keys(), "the flow tables are not told apart")
+        shown = {row["name"] for row in ask("show", "counters")}
+        for name in ("dispatcher", "flow-map flows", "0.1-raw-packet-to-flow-generator"):
+            check({f"{name} 0", f"{name} 1"} <= shown, f"{name} is not told apart among {sorted(shown)}")
+    finally:
+        daemon.stop()
+    return f"packets by dispatcher: {last}"
 
 
 @test

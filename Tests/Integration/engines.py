@@ -33,8 +33,8 @@ class Space:
 class Server:
     """`dftop server` with its data in a folder of its own."""
 
-    def __init__(self, space, name, folder=None, environment=None):
-        self.space, self.name = space, name
+    def __init__(self, space, name, folder=None, environment=None, arguments=()):
+        self.space, self.name, self.arguments = space, name, arguments
         self.folder = folder or harness.WORK / f"{name}-data"
         self.folder.mkdir(exist_ok=True)
         self.socket = harness.WORK / f"{name}.sock"
@@ -42,7 +42,7 @@ class Server:
 
     def start(self, environment=None):
         self.program = Program(
-            [harness.DFTOP, "server", "--data-dir", self.folder, "--socket", self.socket], self.name,
+            [harness.DFTOP, "server", "--data-dir", self.folder, "--socket", self.socket, *self.arguments], self.name,
             netns=self.space.name, environment=environment)
 
         def ready():

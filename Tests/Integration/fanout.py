@@ -120,8 +120,7 @@ def live_fanout():
             "fanout", netns=link.client)
         link.captures(program)
         wait_until(lambda: len(must("cat", "/proc/net/packet", netns=link.client).splitlines()) == 5, "four sockets are open")
-        names = [open(f"/proc/{program.process.pid}/task/{t}/comm").read().strip() for t in os.listdir(f"/proc/{program.process.pid}/task")]
-        check(sum(n.startswith("dispatcher") for n in names) == 4, f"threads: {sorted(names)}")
+        wait_until(lambda: sum(n.startswith("dispatcher") for n in harness.threads(program)) == 4, "four dispatchers run")
         must(sys.executable, "-c", SENDER, link.server_ip, flows, rounds, netns=link.client, seconds=60)
         time.sleep(1)
         code = program.stop()

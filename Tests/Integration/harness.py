@@ -262,6 +262,16 @@ def listens(port, netns=None, udp=False, address=""):
     return bool(done.stdout.strip()) and address.encode() in done.stdout
 
 
+def threads(program):
+    """Names of the threads of a program that runs."""
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in pathlib.Path(f"/proc/{program.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found.append((thread / "comm").read_text().strip())
+    return sorted(found)
+
+
 def stop_all():
     for program in list(_running):
         program.kill()

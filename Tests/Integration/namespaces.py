@@ -93,6 +93,48 @@ def extra_namespaces():
 
 
 @test
+def extra_namespaces_come_and_go():
+    """Namespaces that match are captured once they are there, and left, so that they go away, once they are not."""
+    pods = Pods(2)
+    try:
+        name = pods.pods[1]
+        must("ip", "netns", "del", name)
+        program = pods.capture(f'{EXTRA}="^({pods.pods[0]}|{name})$"', f'{PATTERN}="^eth.*$"', name="extra-late", space=pods.pods[0])
+        pods.send(0, 100)
+        must("ip", "netns", "add", name)
+        must("ip", "-n", name, "link", "set", "lo", "up")
+        pods.cable(1)
+        wait_until(lambda: pods.sockets(name) == 1, "the namespace that came is captured", seconds=25)
+        time.sleep(0.7)
+        pods.send(1, 200)
+        first = low32(pods.mac(name, "eth0"))
+        time.sleep(0.5)
+        threads = harness.threads(program)
+        check(threads.count("dispatcher") == 1 and threads.count("dispatcher 1") == 1, f"threads: {threads}")
+        must("ip", "netns", "del", name)
+        # The other end of the cable lives as long as the namespace does.
+        wait_until(lambda: run("ip", "-n", pods.host, "link", "show", "v1").returncode != 0, "the namespace is let go", seconds=25)
+        wait_until(lambda: harness.threads(program).count("dispatcher 1") == 0, "its dispatcher ends")
+        # Another of the same name takes over the number.
+        must("ip", "netns", "add", name)
+        must("ip", "-n", name, "link", "set", "lo", "up")
+        pods.cable(1)
+        wait_until(lambda: pods.sockets(name) == 1, "the namespace that came again is captured", seconds=25)
+        time.sleep(0.7)
+        pods.send(1, 300)
+        pods.send(0, 50)
+        second = low32(pods.mac(name, "eth0"))
+        time.sleep(0.5)
+        rows = ended(program)
+        wanted = {low32(pods.mac(pods.pods[0], "eth0")): 150, first: 200, second: 300}
+    finally:
+        pods.close()
+    check("some are in no flow" not in program.err, program.err)
+    check(by_nic(rows) == wanted, f"packets by interface: {by_nic(rows)}, wanted {wanted}")
+    check({row["flow_id"] >> 24 & 0xFF for row in rows} == {0, 1}, "not two dispatchers")
+
+
+@test
 def inner_namespaces():
     """Interfaces behind the host's cables are captured together with it, those that come later as well."""
     pods = Pods(2)

@@ -228,6 +228,66 @@ def losses(text):
     return int(found[1]), {place: int(n) for place, n in re.findall(r"([a-z][a-z ]*[a-z]) (\d+)", found[2])}
 
 
+QUEUE, QUEUE_SIZE = "inputs.cbpf.tunning.dispatcher_queue_enabled", "inputs.cbpf.tunning.raw_packet_queue_size"
+
+
+@test
+def queue_between_threads():
+    """With the dispatcher queue one thread reads and one accounts, and every packet is counted."""
+    flows, count = 20, 8000
+    for name, settings in (("v3", []), ("fanout", [f"{AF}packet_fanout_count=2"]), ("libpcap", [f"{LIBPCAP}=true"])):
+        link = Link()
+        try:
+            program = capture(link, f"{QUEUE}=true", *settings, name=f"queue-{name}")
+            threads = harness.threads(program)
+            number = 2 if name == "fanout" else 1
+            for kind in ("receiver", "dispatcher"):
+                check(sum(t.startswith(kind) for t in threads) == number, f"{name}: threads {threads}")
+            send(link, udp_frames(flows), count, 4000)
+            time.sleep(0.5)
+            rows = ended(program)
+        finally:
+            link.close()
+        check("some are in no flow" not in program.err, program.err)
+        check_counts(rows, flows, count)
+    return f"{count} packets each"
+
+
+@test
+def queue_overload_loses_nothing_unseen():
+    """The accounting thread hardly runs: what the queue overwrites, what the ring drops and what is in flows are all packets."""
+    require("chrt", "taskset")
+    count, flows = 120000, 50
+    link = Link()
+    try:
+        program = capture(link, f"{QUEUE}=true", f"{QUEUE_SIZE}=1024", name="queue-overload")
+        tasks = f"/proc/{program.process.pid}/task"
+        slow = next(t for t in os.listdir(tasks) if open(f"{tasks}/{t}/comm").read().strip() == "dispatcher")
+        must("taskset", "-pc", "0", slow)
+        must("chrt", "--idle", "-p", "0", slow)
+        # Takes the processor that the thread is bound to.
+        hog = Program(["taskset", "-c", "0", sys.executable, "-c", "while True: pass"], "hog")
+        try:
+            send(link, udp_frames(flows), count, 40000)
+        finally:
+            hog.kill()
+        must("chrt", "--other", "-p", "0", slow)
+        time.sleep(1)
+        rows = ended(program)
+    finally:
+        link.close()
+    counted = sum(packets_of(rows).values())
+    told, lost = losses(program.err)
+    overwritten = lost.get("packets the dispatcher queue overwrote", 0)
+    check(overwritten > 0, f"nothing was overwritten; lost at {lost}")
+    check(set(lost) <= {"packets the dispatcher queue overwrote", "packets dropped by the kernel ring"}, f"lost at {lost}")
+    check(told == count, f"{told} packets are told as offered, {count} were sent")
+    check(counted + sum(lost.values()) == count, f"{counted} in flows and {lost} lost, sent were {count}")
+    total = sum(row["byte_tx"] + row["byte_rx"] for row in rows)
+    check(total == counted * 142, f"{total} bytes of {counted} packets")
+    return f"{count} = {counted} counted + {overwritten} overwritten + {sum(lost.values()) - overwritten} dropped by the ring"
+
+
 @test
 def overload_loses_nothing_unseen():
     """Twice as many packets as may pass: those in flows and those counted as dropped are exactly those sent."""

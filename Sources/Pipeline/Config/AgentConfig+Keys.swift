@@ -53,6 +53,16 @@ extension AgentConfig {
             let filter = try v.text()
             c.pipeline.filter = filter.isEmpty ? nil : filter
         }
+        add("inputs.cbpf.af_packet.bpf_filter_disabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.isFilterDisabled = try v.bool()
+        }
+        add("inputs.resources.private_cloud.vm_mac_source") { c, v throws(ConfigMismatch) in
+            guard let source = MachineMACs.Source(rawValue: UInt8(try v.integer(0...2))) else { return }
+            c.pipeline.machines.source = source
+        }
+        add("inputs.resources.private_cloud.vm_mac_mapping_script") { c, v throws(ConfigMismatch) in
+            c.pipeline.machineScript = try v.text()
+        }
         add("inputs.cbpf.af_packet.skip_npb_bpf") { c, v throws(ConfigMismatch) in
             if try v.bool() { c.own.copies = nil }
         }
@@ -68,6 +78,19 @@ extension AgentConfig {
         }
         add("global.limits.max_memory") { c, v throws(ConfigMismatch) in
             c.ringMemory.maxMemoryMiB = UInt32(try v.integer(128...100_000))
+            c.statistics.host.maxMemoryBytes = UInt64(c.ringMemory.maxMemoryMiB) << 20
+        }
+        add("global.limits.max_millicpus") { c, v throws(ConfigMismatch) in
+            c.statistics.host.maxMilliCPUs = UInt64(try v.integer(1...100_000))
+        }
+        add("global.circuit_breakers.sys_memory_percentage.trigger_threshold") { c, v throws(ConfigMismatch) in
+            c.statistics.host.memoryPercent = UInt64(try v.integer(0...100))
+        }
+        add("global.circuit_breakers.free_disk.directories") { c, v throws(ConfigMismatch) in
+            c.statistics.host.directories = try v.texts()
+        }
+        add("global.self_monitoring.log.log_file") { c, v throws(ConfigMismatch) in
+            c.statistics.host.logFile = try v.text()
         }
         add("inputs.cbpf.af_packet.tunning.ring_blocks_enabled") { c, v throws(ConfigMismatch) in
             c.ringMemory.isFixed = try v.bool()
@@ -86,6 +109,15 @@ extension AgentConfig {
         }
         add("inputs.cbpf.special_network.libpcap.enabled") { c, v throws(ConfigMismatch) in
             c.pipeline.usesLibpcap = try v.bool()
+        }
+        add("inputs.cbpf.tunning.dispatcher_queue_enabled") { c, v throws(ConfigMismatch) in
+            c.pipeline.rawQueue.isEnabled = try v.bool()
+        }
+        add("inputs.cbpf.tunning.raw_packet_queue_size") { c, v throws(ConfigMismatch) in
+            c.pipeline.rawQueue.packets = Int(try v.integer(1024...64_000_000))
+        }
+        add("inputs.cbpf.tunning.raw_packet_buffer_block_size") { c, v throws(ConfigMismatch) in
+            c.pipeline.rawQueue.blockBytes = Int(try v.integer(1...16_777_216))
         }
         add("inputs.cbpf.tunning.max_capture_pps") { c, v throws(ConfigMismatch) in
             c.pipeline.maxPacketsPerSecond = Int(try v.integer(1...10_000_000))

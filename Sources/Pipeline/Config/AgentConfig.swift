@@ -18,7 +18,7 @@ package struct AgentConfig: Sendable {
             pipeline.ring.frameBytes = ringMemory.isAnalyzer ? 2048 : 1 << 16
         }
     }
-    /// Accepted keys that change nothing here.
+    /// Accepted keys that change nothing here, or only what statistics compare with.
     package private(set) var unused: [String] = []
     /// Paths that were set, so that modes can choose their own defaults for the others.
     package private(set) var given: Set<String> = []
@@ -95,7 +95,14 @@ package struct AgentConfig: Sendable {
             throw Failure(.usage, what: "cannot set \(path)", why: "the value must be \(error.wanted)")
         }
         given.insert(path)
+        if AgentConfig.compared.contains(path) { unused.append(path) }
     }
+
+    /// Limits that nothing is held to; `monitor` and `free_disk` tell how far they are.
+    private static let compared: Set<String> = [
+        "global.limits.max_millicpus", "global.circuit_breakers.sys_memory_percentage.trigger_threshold",
+        "global.circuit_breakers.free_disk.directories", "global.self_monitoring.log.log_file",
+    ]
 
     /// Sets every leaf of a tree; the first error ends it. Maps whose keys are data, not paths, are leaves.
     package mutating func set(tree: ConfigValue, under prefix: String = "") throws(Failure) {

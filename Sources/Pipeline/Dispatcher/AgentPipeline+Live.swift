@@ -17,30 +17,28 @@ extension AgentPipeline {
     ) throws(Failure) {
         let stages = LiveStages(settings: settings, sink: sink)
         let capture = try LiveCapture(settings: settings, stages: stages, observer: observer)
-        let lanes = capture.lanes
         stages.start()
-        for lane in lanes { lane.start() }
+        capture.start()
         onReady(capture.interfaces)
         var nextCheckNs = monotonicNs() &+ 500_000_000
-        while !isStopped, lanes.allSatisfy(\.isRunning), !isSatisfied() {
+        while !isStopped, capture.isRunning, !isSatisfied() {
             usleep(50_000)
             guard monotonicNs() >= nextCheckNs else { continue }
             nextCheckNs = monotonicNs() &+ 500_000_000
-            takeCounters(lanes, stages)
+            takeCounters(capture, stages)
             capture.refresh()
         }
-        for lane in lanes { lane.end() }
-        for lane in lanes { lane.join() }
+        capture.end()
         stages.finish()
-        takeCounters(lanes, stages)
+        takeCounters(capture, stages)
         sink.flush()
-        for lane in lanes { if let failure = lane.failure { throw failure } }
+        if let failure = capture.failure { throw failure }
     }
 
-    private func takeCounters(_ lanes: [CaptureLane], _ stages: LiveStages) {
+    private func takeCounters(_ capture: LiveCapture, _ stages: LiveStages) {
+        let readings = capture.takeCounters()
         state.withLock { counters in
-            counters.startSum()
-            for lane in lanes { lane.takeCounters(into: &counters) }
+            counters.set(readings)
             stages.copyCounters(into: &counters)
             counters.isPeriodTaken = false
         }

@@ -20,6 +20,7 @@ package final class AgentPipeline: Sendable {
         package var fanout = FanoutSettings()
         /// Instead of packet rings.
         package var usesLibpcap = false
+        package var rawQueue = RawQueueSettings()
         package var isPromiscuous = false
         /// Of live packets; 0 = no limit.
         package var maxPacketsPerSecond = 1_048_576
@@ -28,6 +29,14 @@ package final class AgentPipeline: Sendable {
         package var mirror = MirrorSettings()
         /// Interfaces that count as one, by name.
         package var bondMembers: [String] = []
+        /// Whose traffic interfaces carry.
+        package var machines = MachineMACs()
+        /// `vm_mac_mapping_script`: prints `name,mac` lines; empty = there is none.
+        package var machineScript = ""
+        /// Indexes of interfaces whose packets are captured whole whatever the snap length: a policy asks for them.
+        package var wholePacketInterfaces: Set<Int32> = []
+        /// `bpf_filter_disabled`: neither the filter nor `own` holds for live packets.
+        package var isFilterDisabled = false
         /// pcap-filter expression, nil = everything.
         package var filter: String?
         package var identity = EndpointLabeler()
@@ -141,8 +150,8 @@ package final class AgentPipeline: Sendable {
         progress?(done)
     }
 
-    static func frameBatch() -> UnsafeMutableBufferPointer<CaptureFrame> {
-        let frames = UnsafeMutableBufferPointer<CaptureFrame>.allocate(capacity: Dispatcher.batch)
+    static func frameBatch(_ capacity: Int = Dispatcher.batch) -> UnsafeMutableBufferPointer<CaptureFrame> {
+        let frames = UnsafeMutableBufferPointer<CaptureFrame>.allocate(capacity: capacity)
         frames.initialize(repeating: CaptureFrame())
         return frames
     }

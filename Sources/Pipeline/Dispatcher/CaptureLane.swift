@@ -6,10 +6,11 @@ import Synchronization
     import Glibc
 #endif
 
-/// One dispatcher of a live agent: its engine, its flow table and its thread. Source: agent-flow.md 1, 5.1.
+/// One dispatcher of a live agent: its engine, its flow table and its thread; with a queue in between, its two threads.
+/// Source: agent-flow.md 1, 5.1.
 ///
-/// `@unchecked Sendable`: engine and dispatcher belong to the lane's thread from `start` to `join`; others talk to it
-/// through `board`.
+/// `@unchecked Sendable`: `intake` belongs to the thread that reads, `dispatcher` to the one that accounts, which is the
+/// same without a queue, from `start` to `join`; others talk to them through `board`.
 final class CaptureLane: @unchecked Sendable {
     /// What is captured, and what is known of where it comes from.
     struct Watch: Sendable {
@@ -26,9 +27,12 @@ final class CaptureLane: @unchecked Sendable {
     }
 
     private struct Board {
-        /// For the lane to follow at its next pause.
+        /// For the reading thread to follow at its next pause.
         var order: Watch?
-        var counters = PipelineCounters()
+        /// For the accounting thread to learn before the next packets.
+        var news: Watch?
+        var counters: DispatcherCounters
+        var received = ReceiveCounters()
         var failure: Failure?
     }
 
@@ -36,36 +40,35 @@ final class CaptureLane: @unchecked Sendable {
     private static let checkNs: UInt64 = 500_000_000
     /// How long the end waits for an engine that goes on.
     private static let restNs: UInt64 = 1_000_000_000
-    /// Faults of the engine one after the other, 1 ms apart, that end the capture.
-    private static let mostErrors = 1000
+    /// How long packets may stay away before time passes without them, as of an engine.
+    private static let queuePollMs = 100
 
+    let number: Int
     private var dispatcher: Dispatcher
-    private let source: LaneSource
+    private var intake: PacketIntake
+    private let queue: RawPacketQueue?
     private let stages: LiveStages
-    private let pace: CapturePace
-    private var timeGuard = TimeGuard()
-    private var received = ReceiveCounters()
-    /// Packets that may pass before `pace` is asked again.
-    private var tokens = 0
-    private var errorsInRow = 0
     private let observer: (any AgentPipeline.Observer)?
-    private let frames = AgentPipeline.frameBatch()
-    private let name: String
-    private let board = Mutex(Board())
+    private let frames: UnsafeMutableBufferPointer<CaptureFrame>
+    private let board: Mutex<Board>
+    private let hasNews = Atomic<Bool>(false)
     private let isEnding = Atomic<Bool>(false)
     private let hasEnded = Atomic<Bool>(false)
-    private var thread: StageThread?
+    private var threads: [StageThread] = []
 
     init(
         number: Int, source: LaneSource, settings: AgentPipeline.Settings, stages: LiveStages, pace: CapturePace,
         observer: (any AgentPipeline.Observer)?
     ) {
         dispatcher = Dispatcher(settings: settings, number: number, isLive: true, clockNs: wallClockNs())
-        self.source = source
+        let isAnalyzer = settings.mirror.mode == .analyzer
+        queue = isAnalyzer || settings.rawQueue.isEnabled ? RawPacketQueue(settings: settings.rawQueue) : nil
+        frames = AgentPipeline.frameBatch(queue == nil ? Dispatcher.batch : RawPacketQueue.batch)
+        intake = PacketIntake(source: source, pace: pace, frames: frames, readsMarks: isAnalyzer)
         self.stages = stages
-        self.pace = pace
         self.observer = observer
-        name = number == 0 ? "dispatcher" : "dispatcher \(number)"
+        self.number = number
+        board = Mutex(Board(counters: DispatcherCounters(number: number)))
     }
 
     deinit { frames.deallocate() }
@@ -73,10 +76,32 @@ final class CaptureLane: @unchecked Sendable {
     // MARK: - From the thread that looks after the lanes
 
     /// Begins to capture; before `start`.
-    func open(on watch: Watch) throws(Failure) { try follow(watch) }
+    func open(on watch: Watch) throws(Failure) {
+        learn(watch)
+        try intake.source.apply(watch.places)
+    }
 
     func start() {
-        thread = StageThread(name: name) { [self] in run() }
+        let suffix = number == 0 ? "" : " \(number)"
+        if let queue {
+            threads = [
+                StageThread(name: "receiver" + suffix) { [self] in
+                    read()
+                    queue.close()
+                },
+                StageThread(name: "dispatcher" + suffix) { [self] in
+                    account(from: queue)
+                    close()
+                },
+            ]
+        } else {
+            threads = [
+                StageThread(name: "dispatcher" + suffix) { [self] in
+                    read()
+                    close()
+                }
+            ]
+        }
     }
 
     func order(_ watch: Watch) {
@@ -87,56 +112,54 @@ final class CaptureLane: @unchecked Sendable {
         }
     }
     func end() { isEnding.store(true, ordering: .releasing) }
-    func join() { thread?.join() }
+    func join() {
+        for thread in threads { thread.join() }
+        threads = []
+    }
 
     /// False once the lane has ended, by itself only because of a failure.
     var isRunning: Bool { !hasEnded.load(ordering: .acquiring) }
     var failure: Failure? { board.withLock { $0.failure } }
 
     /// The greatest values start anew.
-    func takeCounters(into sum: inout PipelineCounters) {
+    func takeCounters() -> DispatcherCounters {
         board.withLock { board in
-            sum.add(board.counters.dispatcher, board.counters.flowMap, flows: board.counters.concurrentFlows)
+            var counters = board.counters
             board.counters.flowMap.startPeriod()
+            counters.dispatcher.receive = board.received
+            counters.queue = queue?.reading()
+            return counters
         }
     }
 
-    // MARK: - In the lane's thread
+    // MARK: - In the thread that reads
 
-    private func run() {
+    private func read() {
         do {
             try captureUntilEnd()
             try captureRest()
         } catch {
             board.withLock { $0.failure = error }
         }
-        drain()
-        while let next = dispatcher.flowMap.nextSecondNs {
-            while !dispatcher.flowMap.advance(to: next) { drain() }
-            drain()
-        }
-        publish()
-        hasEnded.store(true, ordering: .releasing)
+        publishReceived()
     }
 
     private func captureUntilEnd() throws(Failure) {
         var nextCheckNs = monotonicNs()
         var sinceCheck = 0
         while !isEnding.load(ordering: .acquiring) {
-            let read = try receive()
-            let count = accept(read)
-            if sinceCheck == 0, count > 0 { noteArrival(frames[0].timeNs) }
+            let (read, kept) = try intake.next()
+            if sinceCheck == 0, kept > 0, queue == nil { noteArrival(frames[0].timeNs) }
             var isPause = read == 0
-            if isPause { tick() } else { isPause = pass(count) }
+            if !isPause { isPause = pass(kept) } else if queue == nil { tick() }
             sinceCheck &+= read
             guard sinceCheck >= 256 || isPause else { continue }
             sinceCheck = 0
             let now = monotonicNs()
             guard now >= nextCheckNs else { continue }
             nextCheckNs = now &+ CaptureLane.checkNs
-            // Not a tick: of packets that wait in the ring the clock would make late ones.
-            drain()
-            publish()
+            if queue == nil { publish() }
+            publishReceived()
             let order = board.withLock { board in
                 defer { board.order = nil }
                 return board.order
@@ -151,7 +174,7 @@ final class CaptureLane: @unchecked Sendable {
         do {
             try follow(watch)
         } catch {
-            received.errors &+= 1
+            intake.noteFault()
             board.withLock { board in
                 if board.order == nil { board.order = watch } else { board.order?.replace(watch) }
             }
@@ -160,19 +183,92 @@ final class CaptureLane: @unchecked Sendable {
 
     /// Nothing new comes in; what the kernel already holds is taken, so that every packet is accounted or counted lost.
     private func captureRest() throws(Failure) {
-        let hasEnd = try source.endIntake()
+        let hasEnd = try intake.source.endIntake()
         let lastNs = monotonicNs() &+ CaptureLane.restNs
         while hasEnd || monotonicNs() < lastNs {
-            let count = try source.next(into: frames)
-            guard count > 0 else { return }
-            handle(0..<accept(count))
+            let (read, kept) = try intake.next()
+            guard read > 0 else { return }
+            hand(on: 0..<kept)
         }
     }
 
     private func follow(_ watch: Watch) throws(Failure) {
+        if queue == nil {
+            learn(watch)
+        } else {
+            // Before the first packet of a new interface can be in the queue.
+            board.withLock { $0.news = watch }
+            hasNews.store(true, ordering: .releasing)
+        }
+        try intake.source.apply(watch.places)
+    }
+
+    /// Hands the frames on as fast as the limit allows.
+    /// - Returns: whether it had to wait.
+    private func pass(_ count: Int) -> Bool {
+        var first = 0
+        var hasWaited = false
+        while first < count {
+            // At the end what is in the ring goes without a limit.
+            let granted = intake.grant(count - first, isUnlimited: isEnding.load(ordering: .relaxed))
+            if granted == 0 { hasWaited = true } else { hand(on: first..<(first + granted)) }
+            first += granted
+        }
+        return hasWaited
+    }
+
+    @inline(__always)
+    private func hand(on range: Range<Int>) {
+        let batch = UnsafeBufferPointer(rebasing: frames[range])
+        if let queue { queue.put(batch) } else { handle(batch) }
+    }
+
+    private func publishReceived() {
+        let received = intake.current()
+        board.withLock { $0.received = received }
+    }
+
+    // MARK: - In the thread that accounts
+
+    /// Until the queue is closed and empty.
+    private func account(from queue: RawPacketQueue) {
+        var nextCheckNs = monotonicNs()
+        while true {
+            switch queue.receive(timeoutMs: CaptureLane.queuePollMs) {
+            case .items(let batches):
+                if hasNews.exchange(false, ordering: .acquiring), let news = board.withLock({ $0.news }) { learn(news) }
+                for batch in batches { handle(all: batch.frames) }
+                if let time = batches.first?.frames.first?.timeNs { noteArrival(time) }
+            case .timedOut: tick()
+            case .terminated: return
+            }
+            let now = monotonicNs()
+            guard now >= nextCheckNs else { continue }
+            nextCheckNs = now &+ CaptureLane.checkNs
+            publish()
+        }
+    }
+
+    private func handle(all frames: UnsafeBufferPointer<CaptureFrame>) {
+        for first in stride(from: 0, to: frames.count, by: Dispatcher.batch) {
+            handle(UnsafeBufferPointer(rebasing: frames[first..<min(first + Dispatcher.batch, frames.count)]))
+        }
+    }
+
+    /// Time runs on until no flow is left.
+    private func close() {
+        drain()
+        while let next = dispatcher.flowMap.nextSecondNs {
+            while !dispatcher.flowMap.advance(to: next) { drain() }
+            drain()
+        }
+        publish()
+        hasEnded.store(true, ordering: .releasing)
+    }
+
+    private func learn(_ watch: Watch) {
         dispatcher.setInterfaces(watch.interfaces)
         dispatcher.flowMap.labeler = watch.labeler
-        try source.apply(watch.places)
     }
 
     /// - Parameter timeNs: of a frame that has just come in.
@@ -181,66 +277,7 @@ final class CaptureLane: @unchecked Sendable {
         if now > timeNs { dispatcher.flowMap.notePacketDelay(now - timeNs) }
     }
 
-    // MARK: - Per packet
-
-    /// The next frames; 0 = none for a while. A fault of the engine is one more pause.
-    /// Source: agent-flow.md 4.2, rule 1.
-    private func receive() throws(Failure) -> Int {
-        do {
-            let count = try source.next(into: frames)
-            errorsInRow = 0
-            return count
-        } catch {
-            received.errors &+= 1
-            errorsInRow += 1
-            guard errorsInRow < CaptureLane.mostErrors else { throw error }
-            usleep(1000)
-            return 0
-        }
-    }
-
-    /// Leaves out what is too short and mends times, in place. Source: agent-flow.md 4.2, rules 2, 3 and 5.
-    private func accept(_ count: Int) -> Int {
-        var kept = 0
-        for index in 0..<count {
-            let frame = frames[index]
-            guard frame.bytes.count >= 18 || frame.link != 1 else {
-                received.tooShort &+= 1
-                continue
-            }
-            if kept != index { frames[kept] = frame }
-            frames[kept].timeNs = timeGuard.corrected(frame.timeNs, clock: wallClockNs)
-            received.rxAllBytes &+= UInt64(frame.wire)
-            kept &+= 1
-        }
-        received.rxAll &+= UInt64(kept)
-        return kept
-    }
-
-    /// Handles the frames as fast as the limit allows. Source: agent-flow.md 4.2, rule 4.
-    /// - Returns: whether it had to wait.
-    private func pass(_ count: Int) -> Bool {
-        var first = 0
-        var hasWaited = false
-        while first < count {
-            if tokens == 0 { tokens = pace.take() }
-            // At the end what is in the ring goes without a limit.
-            let granted = isEnding.load(ordering: .relaxed) ? count - first : min(tokens, count - first)
-            guard granted > 0 else {
-                received.getTokenFailed &+= 1
-                hasWaited = true
-                usleep(1000)
-                continue
-            }
-            tokens -= min(tokens, granted)
-            handle(first..<(first + granted))
-            first += granted
-        }
-        return hasWaited
-    }
-
-    private func handle(_ range: Range<Int>) {
-        let batch = UnsafeBufferPointer(rebasing: frames[range])
+    private func handle(_ batch: UnsafeBufferPointer<CaptureFrame>) {
         dispatcher.prepare(batch)
         for index in 0..<batch.count {
             while !dispatcher.advance(to: index) { drain() }
@@ -276,9 +313,9 @@ final class CaptureLane: @unchecked Sendable {
         }
     }
 
+    /// Not a tick: of packets that wait in the ring the clock would make late ones.
     private func publish() {
-        received.kernel = source.statistics
-        dispatcher.note(received)
+        drain()
         var flowMap = dispatcher.flowMap.takeCounters()
         board.withLock { board in
             flowMap.keepGreatest(of: board.counters.flowMap)

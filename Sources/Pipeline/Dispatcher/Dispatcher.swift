@@ -108,14 +108,12 @@ package struct Dispatcher: ~Copyable {
         for interface in interfaces where interface.index >= 0 && interface.index < 1 << 20 {
             let index = Int(interface.index)
             while origins.count <= index { origins.append(Origin()) }
-            origins[index].macLow24 = UInt32(truncatingIfNeeded: interface.mac & 0xff_ffff)
-            origins[index].macLow32 = UInt32(truncatingIfNeeded: interface.bondMAC ?? interface.mac)
+            let mac = interface.machineMAC ?? interface.mac
+            origins[index].macLow24 = UInt32(truncatingIfNeeded: mac & 0xff_ffff)
+            origins[index].macLow32 = UInt32(truncatingIfNeeded: interface.bondMAC ?? mac)
             origins[index].isKnown = true
         }
     }
-
-    /// What was counted before frames came here.
-    mutating func note(_ receive: ReceiveCounters) { counters.receive = receive }
 
     /// Parses the frames, at most `batch`; their bytes stay borrowed until `endBatch`.
     package mutating func prepare(_ frames: UnsafeBufferPointer<CaptureFrame>) {
@@ -230,13 +228,23 @@ package struct Dispatcher: ~Copyable {
         return true
     }
 
+    /// Announcements to neighbours are taken from interfaces that are not known, too, as if they came from another one.
+    /// Source: agent-flow.md 5.2, rule 1.
+    @inline(never)
+    private func otherOrigin(of frame: CaptureFrame) -> Int? {
+        mirror == nil && frame.isLLDP ? origins.firstIndex { $0.isKnown } : nil
+    }
+
     /// Observation facts of the interface, and time that does not step back on it.
     @inline(__always)
     private mutating func place(_ packet: inout MetaPacket, _ frame: CaptureFrame) -> Bool {
-        let interface = Int(frame.interface)
-        guard interface >= 0, interface < origins.count, origins[interface].isKnown else {
-            counters.invalidPackets &+= 1
-            return false
+        var interface = Int(frame.interface)
+        if interface < 0 || interface >= origins.count || !origins[interface].isKnown {
+            guard let other = otherOrigin(of: frame) else {
+                counters.invalidPackets &+= 1
+                return false
+            }
+            interface = other
         }
         let newest = origins[interface].newestNs
         if packet.timeNs < newest {

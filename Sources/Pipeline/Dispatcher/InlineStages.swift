@@ -165,13 +165,14 @@ final class InlineStages {
     }
 
     func copyCounters(into counters: inout PipelineCounters) {
-        counters.startSum()
-        for lane in 0..<count {
-            counters.add(
-                dispatchers[lane].counters,
-                dispatchers[lane].flowMap.takeCounters(),
-                flows: dispatchers[lane].flowMap.concurrentFlows)
-        }
+        counters.set(
+            (0..<count).map { lane in
+                var reading = DispatcherCounters(number: lane)
+                reading.dispatcher = dispatchers[lane].counters
+                reading.flowMap = dispatchers[lane].flowMap.takeCounters()
+                reading.concurrentFlows = dispatchers[lane].flowMap.concurrentFlows
+                return reading
+            })
         counters.sessions = sessions.counters
         stageTotals.add(metrics.takeReadings())
         counters.stages = stageTotals.stages

@@ -18,7 +18,7 @@ enum LaneLayout: Equatable {
             self = count > 1 ? .shared(count) : .byInterface
         } else if settings.namespaces.extra != nil {
             self = .byNamespace
-        } else if settings.namespaces.isInnerEnabled {
+        } else if settings.namespaces.isInnerEnabled, !settings.rawQueue.isEnabled {
             self = .acrossNamespaces
         } else {
             self = .shared(count)

@@ -5,7 +5,7 @@ import Model
 /// Source: agent-flow.md 5.1, 5.4.
 final class LiveCapture {
     /// What a dispatcher captures on.
-    private enum Scope {
+    private enum Scope: Equatable {
         case own
         /// One interface of our namespace, by name.
         case interface(String)
@@ -18,14 +18,26 @@ final class LiveCapture {
         let scope: Scope
         /// What it was last told of.
         var interfaces: [NetworkInterface] = []
+        /// What it captured on is gone.
+        var isLeaving = false
     }
 
     /// Between two looks into other namespaces.
     private static let rescanNs: UInt64 = 15_000_000_000
+    private static let mostNamespaces = 256
 
     private let settings: AgentPipeline.Settings
+    private let stages: LiveStages
+    private let pace: CapturePace
+    private let observer: (any AgentPipeline.Observer)?
     private let filter: CaptureFilter?
+    private var machines: MachineMACs
+    /// What bridges have learned at interfaces, of the last rescan.
+    private var forwarding: [String: String] = [:]
     private var seats: [Seat] = []
+    private var isStarted = false
+    /// What dispatchers counted that are no more, by their number, which others may bear by now.
+    private var ended: [Int: DispatcherCounters] = [:]
     /// Of the last look into other namespaces.
     private var inner: [(space: NetworkNamespace, interfaces: [NetworkInterface])] = []
     private var numbers = InterfaceNumbers()
@@ -38,21 +50,62 @@ final class LiveCapture {
         settings: AgentPipeline.Settings, stages: LiveStages, observer: (any AgentPipeline.Observer)?
     ) throws(Failure) {
         self.settings = settings
-        if let expression = settings.filter { filter = try CaptureFilter(expression) } else { filter = nil }
+        self.stages = stages
+        self.observer = observer
+        machines = settings.machines
+        if let expression = settings.filter, !settings.isFilterDisabled {
+            filter = try CaptureFilter(expression)
+        } else {
+            filter = nil
+        }
         // An analyzer has no limit. Source: agent-flow.md 3 (`max_capture_pps`).
         let isLimited = settings.mirror.mode != .analyzer
-        let pace = CapturePace(perSecond: isLimited ? settings.maxPacketsPerSecond : 0)
+        pace = CapturePace(perSecond: isLimited ? settings.maxPacketsPerSecond : 0)
         rescan()
-        for (source, scope) in try open() {
-            let lane = CaptureLane(
-                number: seats.count, source: source, settings: settings, stages: stages, pace: pace,
-                observer: observer)
-            seats.append(Seat(lane: lane, scope: scope))
-        }
+        // All engines are there before the first begins: a group of rings deals out among those that have joined.
+        for (source, scope) in try open() { seats.append(seat(source, scope)) }
         for at in seats.indices { try seats[at].lane.open(on: watch(&seats[at]).watch) }
     }
 
-    var lanes: [CaptureLane] { seats.map(\.lane) }
+    private func seat(_ source: LaneSource, _ scope: Scope) -> Seat {
+        let taken = Set(seats.map(\.lane.number))
+        let number = (0...seats.count).first { !taken.contains($0) } ?? seats.count
+        return Seat(
+            lane: CaptureLane(
+                number: number, source: source, settings: settings, stages: stages, pace: pace, observer: observer),
+            scope: scope)
+    }
+
+    // MARK: - Threads
+
+    func start() {
+        isStarted = true
+        for seat in seats { seat.lane.start() }
+    }
+
+    /// False once a dispatcher has ended by itself.
+    var isRunning: Bool { seats.allSatisfy { $0.lane.isRunning || $0.isLeaving } }
+
+    /// Reads what the engines still hold and ends.
+    func end() {
+        for seat in seats { seat.lane.end() }
+        for seat in seats { seat.lane.join() }
+    }
+
+    /// Why a dispatcher has ended.
+    var failure: Failure? { seats.lazy.compactMap(\.lane.failure).first }
+
+    /// Of each number, with those of dispatchers that bore it before. The greatest values start anew.
+    func takeCounters() -> [DispatcherCounters] {
+        var all = ended
+        for seat in seats {
+            var counters = seat.lane.takeCounters()
+            if let earlier = ended[counters.number] { counters.add(earlier) }
+            all[counters.number] = counters
+        }
+        return all.values.sorted { $0.number < $1.number }
+    }
+
     /// All that is captured on.
     var interfaces: [NetworkInterface] {
         seats.reduce(into: []) { all, seat in
@@ -65,7 +118,7 @@ final class LiveCapture {
     private func open() throws(Failure) -> [(LaneSource, Scope)] {
         switch LaneLayout(settings) {
         case .shared(let count): try openShared(count)
-        case .byNamespace: try openByNamespace()
+        case .byNamespace: try scopes().map { scope throws(Failure) in (try open(scope), scope) }
         case .byInterface: try openByInterface()
         case .acrossNamespaces: [(.several(SourceGroup(pollMs: settings.ring.pollMs)), .ownAndInner)]
         }
@@ -98,17 +151,22 @@ final class LiveCapture {
             mend: "name one: -i IFACE")
     }
 
-    private func openByNamespace() throws(Failure) -> [(LaneSource, Scope)] {
-        var opened: [(LaneSource, Scope)] = []
-        if !(try settings.interfaces.resolve(NetworkInterface.all())).isEmpty {
-            opened.append((.one(try openSource(settings.ring)), .own))
-        }
+    /// Our namespace and the extra ones, those with interfaces to capture on. Source: agent-flow.md 5.1.
+    private func scopes() throws(Failure) -> [Scope] {
+        var scopes: [Scope] = []
+        if !(try ownInterfaces()).isEmpty { scopes.append(.own) }
         let all = NetworkNamespace.named()
         let wanted = settings.namespaces.extra?.matching(all.map(\.name)) ?? []
         for space in all where wanted.contains(space.name) && !interfaces(in: space).isEmpty {
-            opened.append((.one(try openSource(settings.ring, in: space)), .namespace(space)))
+            scopes.append(.namespace(space))
         }
-        return opened
+        // Numbers of dispatchers have a byte in the ids of flows.
+        return Array(scopes.prefix(LiveCapture.mostNamespaces))
+    }
+
+    private func open(_ scope: Scope) throws(Failure) -> LaneSource {
+        guard case .namespace(let space) = scope else { return .one(try openSource(settings.ring)) }
+        return .one(try openSource(settings.ring, in: space))
     }
 
     private func openSource(_ ring: PacketRing.Settings) throws(Failure) -> LiveSource {
@@ -128,10 +186,42 @@ final class LiveCapture {
     func refresh() {
         let isRescan = monotonicNs() >= rescannedNs &+ LiveCapture.rescanNs
         if isRescan { rescan() }
-        for at in seats.indices {
+        dismiss()
+        if isRescan, LaneLayout(settings) == .byNamespace { followNamespaces() }
+        for at in seats.indices where !seats[at].isLeaving {
             if case .namespace = seats[at].scope, !isRescan { continue }
             guard let next = try? watch(&seats[at]), next.isNew else { continue }
             seats[at].lane.order(next.watch)
+        }
+    }
+
+    /// A dispatcher for each namespace that has come; those whose namespace has gone, or all that was captured in it, end.
+    /// The kernel keeps a namespace as long as a ring is open in it.
+    private func followNamespaces() {
+        guard let wanted = try? scopes() else { return }
+        for at in seats.indices where !wanted.contains(seats[at].scope) {
+            seats[at].isLeaving = true
+            seats[at].lane.end()
+        }
+        // One that cannot be entered is tried again at the next rescan.
+        for scope in wanted where !seats.contains(where: { $0.scope == scope && !$0.isLeaving }) {
+            guard seats.count < LiveCapture.mostNamespaces, let source = try? open(scope) else { continue }
+            var next = seat(source, scope)
+            guard let watch = try? watch(&next).watch, (try? next.lane.open(on: watch)) != nil else { continue }
+            if isStarted { next.lane.start() }
+            seats.append(next)
+        }
+    }
+
+    /// Lets go of dispatchers that have ended because they were asked to.
+    private func dismiss() {
+        seats.removeAll { seat in
+            guard seat.isLeaving, !seat.lane.isRunning else { return false }
+            seat.lane.join()
+            var counters = seat.lane.takeCounters()
+            if let earlier = ended[counters.number] { counters.add(earlier) }
+            ended[counters.number] = counters.ended
+            return true
         }
     }
 
@@ -170,12 +260,22 @@ final class LiveCapture {
     }
 
     private func ownInterfaces() throws(Failure) -> [NetworkInterface] {
-        try settings.interfaces.resolve(NetworkInterface.all()).bonded(settings.bondMembers)
+        named(try settings.interfaces.resolve(NetworkInterface.all()))
     }
 
     private func interfaces(in space: NetworkNamespace) -> [NetworkInterface] {
         let selection = InterfaceSelection(pattern: settings.interfaces.pattern)
-        return ((try? selection.resolve(space.interfaces())) ?? []).bonded(settings.bondMembers)
+        return named((try? selection.resolve(space.interfaces())) ?? [])
+    }
+
+    /// With the MACs that records name them by.
+    private func named(_ interfaces: [NetworkInterface]) -> [NetworkInterface] {
+        machines.apply(to: interfaces) { [self] name in
+            if let known = forwarding[name] { return known }
+            let text = ProgramOutput.text("bridge", ["fdb", "show", "dev", name])
+            forwarding[name] = text
+            return text
+        }.bonded(settings.bondMembers)
     }
 
     private func place(_ interfaces: [NetworkInterface]) -> SourceGroup.Place {
@@ -202,6 +302,10 @@ final class LiveCapture {
 
     private func rescan() {
         rescannedNs = monotonicNs()
+        forwarding = [:]
+        if machines.source == .libvirt, !settings.machineScript.isEmpty {
+            machines.mapped = MachineMACs.mapping(ProgramOutput.text(settings.machineScript))
+        }
         guard LaneLayout(settings) == .acrossNamespaces, let pattern = settings.namespaces.inner else { return }
         let ends = NetworkInterface.all().reduce(into: [Int32: Int32]()) { $0[$1.index] = $1.peer }
         inner = NetworkNamespace.all().compactMap { space in
@@ -220,7 +324,9 @@ final class LiveCapture {
 
     private func rule(_ interfaces: [NetworkInterface]) -> CaptureRule {
         CaptureRule(
-            interfaces: interfaces, filter: filter, own: settings.own, snapLength: settings.ring.snapLength,
+            interfaces: interfaces, whole: settings.wholePacketInterfaces, filter: filter,
+            own: settings.isFilterDisabled ? nil : settings.own,
+            snapLength: settings.ring.snapLength,
             isPromiscuous: settings.isPromiscuous, isIncomingOnly: settings.mirror.mode == .analyzer)
     }
 }

@@ -3,9 +3,7 @@ package import Model
 
 /// What an agent's parts have counted, as one value; taken now and then for screens and statistics.
 package struct PipelineCounters: Sendable {
-    package var dispatcher = Dispatcher.Counters()
-    package var flowMap = FlowMap.Counters()
-    package var concurrentFlows = 0
+    package var dispatchers: [DispatcherCounters] = []
     package var sessions = SessionAggregator.Counters()
     /// Readings of the metrics stages since they were last taken.
     package var stages: [StageReading] = []
@@ -17,8 +15,10 @@ package struct PipelineCounters: Sendable {
 
     /// Where packets went that are in no flow, and how many.
     package var lostPackets: [(place: String, count: UInt64)] {
-        [
+        let (dispatcher, flowMap) = (dispatcher, flowMap)
+        return [
             ("packets dropped by the kernel ring", dispatcher.receive.kernel.drops),
+            ("packets the dispatcher queue overwrote", overwrittenPackets),
             ("packets too short", dispatcher.receive.tooShort),
             ("packets that cannot be read", dispatcher.invalidPackets &+ dispatcher.unknownLinks),
             ("packets out of order", dispatcher.retired),
@@ -41,20 +41,61 @@ package struct PipelineCounters: Sendable {
         return (own + queues.map { ("queue \($0.name)", $0.totals.overwritten) }).filter { $0.1 > 0 }
     }
 
-    /// Before the dispatchers' counters are added; greatest values stay until their period was taken.
-    mutating func startSum() {
-        var sum = FlowMap.Counters()
-        if !isPeriodTaken { sum.keepGreatest(of: flowMap) }
-        flowMap = sum
-        dispatcher = Dispatcher.Counters()
-        concurrentFlows = 0
+    /// Newer readings; greatest values stay until their period was taken.
+    mutating func set(_ readings: [DispatcherCounters]) {
+        let older = dispatchers
+        dispatchers = readings
+        guard !isPeriodTaken else { return }
+        for at in dispatchers.indices {
+            guard let before = older.first(where: { $0.number == dispatchers[at].number }) else { continue }
+            dispatchers[at].flowMap.keepGreatest(of: before.flowMap)
+            if let queue = before.queue { dispatchers[at].queue?.keepGreatest(of: queue) }
+        }
+    }
+}
+
+/// What one dispatcher has counted since the start.
+package struct DispatcherCounters: Sendable {
+    /// Tags its statistics and is part of its flows' ids.
+    package let number: Int
+    package var dispatcher = Dispatcher.Counters()
+    package var flowMap = FlowMap.Counters()
+    package var concurrentFlows = 0
+    /// Between its two threads; nil where it has one.
+    package var queue: QueueReading?
+    /// What it captured on is gone, and so is it.
+    package var hasEnded = false
+
+    package init(number: Int) { self.number = number }
+
+    /// Of a dispatcher that had the same number before.
+    mutating func add(_ earlier: DispatcherCounters) {
+        dispatcher.add(earlier.dispatcher)
+        flowMap.add(earlier.flowMap)
+        if let earlier = earlier.queue { queue?.add(earlier) }
     }
 
-    mutating func add(_ dispatcher: Dispatcher.Counters, _ flowMap: FlowMap.Counters, flows: Int) {
-        self.dispatcher.add(dispatcher)
-        self.flowMap.add(flowMap)
-        concurrentFlows += flows
+    /// With what stays of it when it is no more.
+    var ended: DispatcherCounters {
+        var ended = self
+        ended.hasEnded = true
+        ended.concurrentFlows = 0
+        ended.flowMap.startPeriod()
+        ended.flowMap.concurrent = 0
+        ended.flowMap.slots = 0
+        ended.flowMap.l7PerfCacheLength = 0
+        ended.flowMap.l7TimeoutCacheLength = 0
+        ended.queue?.totals.pending = 0
+        ended.queue?.waiting = 0
+        return ended
     }
+}
+
+/// Of all dispatchers together.
+extension PipelineCounters {
+    private var overwrittenPackets: UInt64 { dispatchers.reduce(0) { $0 &+ ($1.queue?.totals.overwritten ?? 0) } }
+    package var dispatcher: Dispatcher.Counters { dispatchers.reduce(into: .init()) { $0.add($1.dispatcher) } }
+    package var flowMap: FlowMap.Counters { dispatchers.reduce(into: .init()) { $0.add($1.flowMap) } }
 }
 
 /// Sums the readings of the metrics stages, which start anew with each reading.

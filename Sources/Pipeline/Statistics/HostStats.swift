@@ -1,10 +1,10 @@
 import Glibc
 package import Model
 
-/// The agent's process and its host as statistics: `monitor`, `system`, `net`, `disk_io`. Source: integration.md 3.4.
+/// The agent's process and its host as statistics: `monitor`, `system`, `net`, `disk_io`, `free_disk`.
+/// Source: integration.md 3.4.
 ///
-/// The parsers are pure; `records` feeds them from /proc. What this agent does not have is absent: log files, limits of
-/// memory and CPU, the memory of a control group.
+/// The parsers are pure; `records` feeds them from /proc.
 package struct HostStats: Sendable {
     private typealias Metric = StatsRecord.Metric
 
@@ -29,13 +29,21 @@ package struct HostStats: Sendable {
         var writeMs: UInt64 = 0
     }
 
-    private let root: String
+    let settings: Settings
+    let root: String
+    let groupRoot: String
     private var lastCPU: (usedNs: UInt64, nowNs: UInt64)?
     private var lastTraffic: [String: Traffic] = [:]
     private var lastDisks: [String: Disk]?
 
-    /// - Parameter root: `/proc` of the host.
-    package init(root: String = "/proc") { self.root = root }
+    /// - Parameters:
+    ///   - root: `/proc` of the host.
+    ///   - groupRoot: where control groups are mounted.
+    package init(settings: Settings = Settings(), root: String = "/proc", groupRoot: String = "/sys/fs/cgroup") {
+        self.settings = settings
+        self.root = root
+        self.groupRoot = groupRoot
+    }
 
     /// - Parameter nowNs: monotonic clock.
     package mutating func records(nowNs: UInt64) -> [StatsRecord] {
@@ -50,14 +58,26 @@ package struct HostStats: Sendable {
         // Of the first process: the interfaces of the host's own name space.
         records += net(HostStats.traffic(ProcFile.text(root + "/1/net/dev") ?? ""))
         records += disks(HostStats.disks(ProcFile.text(root + "/diskstats") ?? ""))
-        return records
+        return records + freeDisk()
     }
 
     private mutating func monitor(nowNs: UInt64) -> [Metric] {
         var metrics =
-            HostStats.memory(ProcFile.text(root + "/meminfo") ?? "").map {
-                [Metric("sys_free_memory", counted: $0.free), Metric("sys_available_memory", counted: $0.available)]
+            HostStats.memory(ProcFile.text(root + "/meminfo") ?? "").map { memory in
+                [
+                    Metric("sys_free_memory", counted: memory.free),
+                    Metric("sys_available_memory", counted: memory.available),
+                    Metric(
+                        "sys_free_memory_limit_ratio",
+                        HostStats.ratio(Double(memory.free), of: settings.memoryPercent)),
+                    Metric(
+                        "sys_available_memory_limit_ratio",
+                        HostStats.ratio(Double(memory.available), of: settings.memoryPercent)),
+                ]
             } ?? []
+        let logs = settings.logFolder.map { HostStats.files(in: $0) } ?? (bytes: 0, count: 0)
+        metrics.append(Metric("log_file_size_sum", counted: logs.bytes))
+        metrics.append(Metric("log_file_amount", counted: logs.count))
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
         let usedNs = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
@@ -67,8 +87,11 @@ package struct HostStats: Sendable {
         }
         lastCPU = (usedNs, nowNs)
         metrics.append(Metric("cpu_percent", cpuPercent))
+        metrics.append(Metric("max_millicpus_ratio", HostStats.ratio(cpuPercent * 10, of: settings.maxMilliCPUs)))
         let pages = ProcFile.line(root + "/self/statm").words.dropFirst().first.flatMap { UInt64($0) } ?? 0
-        metrics.append(Metric("memory", counted: pages * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0))))
+        let bytes = pages * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0))
+        metrics.append(Metric("memory", counted: bytes))
+        metrics.append(Metric("max_memory_ratio", HostStats.ratio(Double(bytes), of: settings.maxMemoryBytes)))
         let ticks = UInt64(max(sysconf(Int32(_SC_CLK_TCK)), 1))
         if let bootMs = HostStats.bootMs(ProcFile.text(root + "/stat") ?? ""),
             let started = HostStats.startTicks(ProcFile.line(root + "/self/stat"))
@@ -76,6 +99,7 @@ package struct HostStats: Sendable {
             metrics.append(Metric("create_time", counted: bootMs + started * 1000 / ticks))
         }
         metrics.append(Metric("open_sockets", counted: openSockets()))
+        metrics.append(Metric("page_cache", counted: pageCache()))
         return metrics
     }
 

@@ -4,42 +4,56 @@ package import Model
 /// The counters of one agent's stages as statistics: what was counted since the last reading, gauges as they are.
 /// Source: agent-flow.md 4.1, 8.6, 17; agent-l7.md 14; tables/agent_counters.tsv.
 ///
-/// Counters that these stages do not have are absent: nothing is lost for want of an end's policy (`no-endpoint`), no
-/// queue refuses a writer (`drop_by_queue`).
+/// Each dispatcher has records of its own; the stages behind them, which they share, have one of index 0.
 package struct PipelineStats: Sendable {
     private typealias Metric = StatsRecord.Metric
     private typealias Tag = StatsRecord.Tag
 
-    private var last = PipelineCounters()
-    private let index: String
+    private static let shared = "0"
 
-    /// - Parameter index: number of the dispatcher, which tags every record.
-    package init(index: Int = 0) { self.index = "\(index)" }
+    private var last = PipelineCounters()
+
+    package init() {}
 
     package mutating func records(_ now: PipelineCounters) -> [StatsRecord] {
         defer { last = now }
-        let id = [Tag("id", index)]
-        var records = [
-            StatsRecord(module: "dispatcher", tags: id, dispatcher(now.dispatcher, since: last.dispatcher)),
-            StatsRecord(module: "flow-map", tags: id, flowMap(now.flowMap, since: last.flowMap)),
-            StatsRecord(module: "flow-perf", tags: id, flowPerf(now.flowMap.perf, since: last.flowMap.perf)),
-            StatsRecord(
-                module: "l7_session_aggr", tags: [Tag("index", index)], sessions(now.sessions, since: last.sessions)),
-        ]
+        var records = now.dispatchers.flatMap { reading in
+            PipelineStats.records(reading, since: last.dispatchers.first { $0.number == reading.number })
+        }
+        let index = Tag("index", PipelineStats.shared)
+        records.append(
+            StatsRecord(module: "l7_session_aggr", tags: [index], sessions(now.sessions, since: last.sessions)))
         for stage in now.stages {
             let before = last.stages.first { $0.module == stage.module && $0.kind == stage.kind }
-            var tags = [Tag("index", index)]
+            var tags = [index]
             if !stage.kind.isEmpty { tags.append(Tag("kind", stage.kind)) }
             records.append(StatsRecord(module: stage.module, tags: tags, metrics(stage, since: before)))
         }
         for queue in now.queues {
             let before = last.queues.first { $0.name == queue.name }?.totals ?? QueueCounters()
-            records.append(StatsRecord(queue: queue.name, index: index, queue.totals, since: before))
+            records.append(StatsRecord(queue: queue.name, index: PipelineStats.shared, queue.totals, since: before))
         }
         return records
     }
 
-    private func dispatcher(_ now: Dispatcher.Counters, since last: Dispatcher.Counters) -> [Metric] {
+    /// Of one dispatcher; of one that has ended, what it counted last.
+    private static func records(_ now: DispatcherCounters, since earlier: DispatcherCounters?) -> [StatsRecord] {
+        guard !now.hasEnded || earlier?.hasEnded == false else { return [] }
+        let last = earlier ?? DispatcherCounters(number: now.number)
+        let number = "\(now.number)"
+        let id = [Tag("id", number)]
+        let queue = now.queue.map {
+            StatsRecord(
+                queue: $0.name, index: number, $0.totals, since: last.queue?.totals ?? QueueCounters())
+        }
+        return [
+            StatsRecord(module: "dispatcher", tags: id, dispatcher(now.dispatcher, since: last.dispatcher)),
+            StatsRecord(module: "flow-map", tags: id, flowMap(now.flowMap, since: last.flowMap)),
+            StatsRecord(module: "flow-perf", tags: id, flowPerf(now.flowMap.perf, since: last.flowMap.perf)),
+        ] + (queue.map { [$0] } ?? [])
+    }
+
+    private static func dispatcher(_ now: Dispatcher.Counters, since last: Dispatcher.Counters) -> [Metric] {
         let (received, before) = (now.receive, last.receive)
         return [
             Metric("kernel_packets", counted: received.kernel.packets &- before.kernel.packets),
@@ -58,11 +72,13 @@ package struct PipelineStats: Sendable {
         ]
     }
 
-    private func flowMap(_ now: FlowMap.Counters, since last: FlowMap.Counters) -> [Metric] {
+    private static func flowMap(_ now: FlowMap.Counters, since last: FlowMap.Counters) -> [Metric] {
         [
             Metric("new", counted: now.new &- last.new), Metric("closed", counted: now.closed &- last.closed),
             Metric("drop_by_window", counted: now.dropByWindow &- last.dropByWindow),
             Metric("drop_by_capacity", counted: now.dropByCapacity &- last.dropByCapacity),
+            // A full queue overwrites and counts it itself.
+            Metric("drop_by_queue", 0.0),
             Metric("packet_delay", counted: now.packetDelayNs), Metric("flush_delay", counted: now.flushDelayNs),
             Metric("flow_delay", counted: now.flowDelayNs), Metric("concurrent", counted: now.concurrent),
             Metric("slots", counted: now.slots),
@@ -74,7 +90,7 @@ package struct PipelineStats: Sendable {
         ]
     }
 
-    private func flowPerf(_ now: FlowPerfCounters, since last: FlowPerfCounters) -> [Metric] {
+    private static func flowPerf(_ now: FlowPerfCounters, since last: FlowPerfCounters) -> [Metric] {
         [
             Metric("ignore_packet_count", counted: now.ignoredPackets &- last.ignoredPackets),
             Metric("invalid_packet_count", counted: now.invalidPackets &- last.invalidPackets),
@@ -96,6 +112,17 @@ package struct PipelineStats: Sendable {
         stage.counters.map { counter in
             let before = counter.isCount ? last?.counters.first { $0.name == counter.name }?.value ?? 0 : 0
             return Metric(counter.name, counted: counter.value &- before)
+        } + PipelineStats.unmoved(by: stage).map { Metric($0, 0.0) }
+    }
+
+    /// Counters of the specification that never move here: both ends of a flow are always known, a full queue overwrites
+    /// and counts it itself, flows that wait for their minute lie in blocks that stay.
+    private static func unmoved(by stage: StageReading) -> [String] {
+        switch stage.module {
+        case "quadruple_generator": [stage.kind.hasPrefix("l7_") ? "drop-by-queue" : "no-endpoint"]
+        case "collector": ["drop-by-queue", "no-endpoint"]
+        case "flow_aggr": ["stash-shrinks"]
+        default: []
         }
     }
 }

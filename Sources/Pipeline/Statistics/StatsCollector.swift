@@ -94,6 +94,7 @@ extension StatsCollector {
         package var intervalSeconds: UInt64 = 10
         /// Nil: the name that the operating system has for this host.
         package var hostname: String?
+        package var host = HostStats.Settings()
 
         package init() {}
     }
@@ -107,7 +108,7 @@ extension StatsCollector {
     package convenience init(of pipeline: AgentPipeline, settings: Settings, sink: any RecordSink) {
         self.init(settings: settings) { sink.send(stats: $0) }
         let stats = Mutex(PipelineStats())
-        let host = Mutex(HostStats())
+        let host = Mutex(HostStats(settings: settings.host))
         register("host") { host.withLock { $0.records(nowNs: monotonicNs()) } }
         register("pipeline") { stats.withLock { $0.records(pipeline.takeCounters()) } }
     }

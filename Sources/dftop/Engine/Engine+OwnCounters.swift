@@ -45,27 +45,35 @@ extension Engine {
     private func addPipeline(_ counters: PipelineCounters, to out: inout [OwnCounter]) {
         var stats = PipelineStats()
         let records = stats.records(counters)
-        /// All counters of a module; `kind` where it has several, the name of a queue.
-        func named(_ module: String, _ kind: String = "") -> [StatsRecord.Metric] {
+        /// All counters of the first record of a module whose tags have these values: kinds, queues, dispatchers.
+        func named(_ module: String, _ values: String...) -> [StatsRecord.Metric] {
             records.first { record in
-                record.module == module && (kind.isEmpty || record.tags.contains { $0.value == kind })
+                record.module == module && values.allSatisfy { value in record.tags.contains { $0.value == value } }
             }?.metrics ?? []
         }
-        out.append(captureCounter(counters.dispatcher, named("dispatcher")))
-        let flows = counters.flowMap
-        out.append(
-            OwnCounter(
-                group: "flow", name: "flow-map packets",
-                in: flows.packets + flows.dropByWindow + flows.dropByCapacity,
-                out: flows.packets, dropped: flows.dropByWindow + flows.dropByCapacity,
-                note: "invalid TCP \(flows.perf.invalidPackets), unknown L7 \(flows.perf.unknownL7Protocol)",
-                counters: named("flow_perf")))
-        out.append(
-            OwnCounter(
-                group: "flow", name: "flow-map flows", in: flows.new, out: flows.closed,
-                pending: UInt64(max(0, counters.concurrentFlows)),
-                capacity: UInt64(clamping: options.config.pipeline.flow.concurrentFlowLimit),
-                counters: named("flow_map")))
+        for reading in counters.dispatchers {
+            // The only one needs no number.
+            let number = counters.dispatchers.count > 1 ? " \(reading.number)" : ""
+            let id = "\(reading.number)"
+            out.append(captureCounter("dispatcher\(number)", reading.dispatcher, named("dispatcher", id)))
+            if let queue = reading.queue {
+                out.append(queueCounter(queue, named("queue", queue.name, id), number))
+            }
+            let flows = reading.flowMap
+            out.append(
+                OwnCounter(
+                    group: "flow", name: "flow-map packets\(number)",
+                    in: flows.packets + flows.dropByWindow + flows.dropByCapacity,
+                    out: flows.packets, dropped: flows.dropByWindow + flows.dropByCapacity,
+                    note: "invalid TCP \(flows.perf.invalidPackets), unknown L7 \(flows.perf.unknownL7Protocol)",
+                    counters: named("flow_perf", id)))
+            out.append(
+                OwnCounter(
+                    group: "flow", name: "flow-map flows\(number)", in: flows.new, out: flows.closed,
+                    pending: UInt64(max(0, reading.concurrentFlows)),
+                    capacity: UInt64(clamping: options.config.pipeline.flow.concurrentFlowLimit),
+                    counters: named("flow_map", id)))
+        }
         let sessions = counters.sessions
         out.append(
             OwnCounter(
@@ -82,18 +90,28 @@ extension Engine {
                     in: values["in"] ?? 0, out: values["out"] ?? 0, dropped: drops,
                     pending: values["stash-len"] ?? values["stash-total-len"] ?? 0,
                     capacity: values["stash-capacity"] ?? values["stash-total-capacity"] ?? 0,
-                    counters: named(stage.module, stage.kind)))
+                    counters: stage.kind.isEmpty ? named(stage.module) : named(stage.module, stage.kind)))
         }
         for queue in counters.queues {
-            out.append(
-                OwnCounter(
-                    group: "queue", name: queue.name, in: queue.totals.in, out: queue.totals.out,
-                    dropped: queue.totals.overwritten, pending: UInt64(queue.waiting),
-                    capacity: UInt64(queue.capacity), counters: named("queue", queue.name)))
+            let reading = QueueReading(
+                name: queue.name, totals: queue.totals, waiting: queue.waiting, capacity: queue.capacity)
+            out.append(queueCounter(reading, named("queue", queue.name)))
         }
     }
 
-    private func captureCounter(_ counters: Dispatcher.Counters, _ named: [StatsRecord.Metric]) -> OwnCounter {
+    /// - Parameter number: of its dispatcher, where there are several.
+    private func queueCounter(
+        _ queue: QueueReading, _ named: [StatsRecord.Metric], _ number: String = ""
+    ) -> OwnCounter {
+        OwnCounter(
+            group: "queue", name: queue.name + number, in: queue.totals.in, out: queue.totals.out,
+            dropped: queue.totals.overwritten, pending: UInt64(queue.waiting), capacity: UInt64(queue.capacity),
+            counters: named)
+    }
+
+    private func captureCounter(
+        _ name: String, _ counters: Dispatcher.Counters, _ named: [StatsRecord.Metric]
+    ) -> OwnCounter {
         let received = counters.receive
         let unread = received.tooShort + counters.invalidPackets + counters.unknownLinks
         var notes = ["packets; invalid \(unread), retired \(counters.retired)"]
@@ -101,7 +119,7 @@ extension Engine {
         if received.getTokenFailed > 0 { notes.append("held back by max_capture_pps \(received.getTokenFailed) ms") }
         if received.errors > 0 { notes.append("\(received.errors) faults") }
         return OwnCounter(
-            group: "capture", name: "dispatcher", in: counters.rx + received.tooShort + received.kernel.drops,
+            group: "capture", name: name, in: counters.rx + received.tooShort + received.kernel.drops,
             out: counters.rx, dropped: received.kernel.drops + counters.retired + unread,
             note: notes.joined(separator: ", "), counters: named)
     }

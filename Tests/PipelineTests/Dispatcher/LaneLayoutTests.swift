@@ -14,6 +14,9 @@ struct LaneLayoutTests {
         #expect(LaneLayout(settings) == .shared(1))
         settings.namespaces.isInnerEnabled = true
         #expect(LaneLayout(settings) == .acrossNamespaces)
+        settings.rawQueue.isEnabled = true
+        #expect(LaneLayout(settings) == .shared(1), "the queue wins")
+        settings.rawQueue.isEnabled = false
         settings.namespaces.extra = try NamePattern("^web")
         #expect(LaneLayout(settings) == .byNamespace)
         settings.mirror.mode = .mirror

@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Testing
 
@@ -62,6 +63,65 @@ struct HostStatsTests {
             records[0].metrics == [
                 .init("read", 2), .init("write", 0), .init("read_latency", 2_000_000), .init("write_latency", 0),
             ])
+    }
+
+    /// Source: integration.md 3.4, `_ratio`.
+    @Test func partsOfLimits() {
+        #expect(HostStats.ratio(25, of: 50) == 0.5)
+        #expect(HostStats.ratio(25, of: 0) == 0)
+        var settings = HostStats.Settings()
+        settings.memoryPercent = 0
+        settings.maxMemoryBytes = 1 << 20
+        settings.directories = ["/", "/no/such/folder"]
+        var stats = HostStats(settings: settings)
+        let records = stats.records(nowNs: 1)
+        let monitor = Dictionary(uniqueKeysWithValues: (records.first?.metrics ?? []).map { ($0.name, $0.value) })
+        #expect(monitor["max_memory_ratio"] == (monitor["memory"] ?? 0) / 1_048_576)
+        #expect(monitor["sys_free_memory_limit_ratio"] == 0 && monitor["sys_available_memory_limit_ratio"] == 0)
+        let disks = records.filter { $0.module == "free_disk" }
+        #expect(disks.map(\.tags) == [[.init("directory", "/")]])
+        let share = disks.first?.metrics.first { $0.name == "free_disk_percentage" }?.value ?? -1
+        #expect(share > 0 && share <= 100)
+    }
+
+    /// Regular files directly in the folder of the log file.
+    @Test func logFiles() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/dftop-logs-\(getpid())/"
+        try FileManager.default.createDirectory(atPath: folder + "inner", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for (name, size) in [("agent.log", 100), ("agent.log.1", 23), ("inner/other.log", 1000)] {
+            #expect(FileManager.default.createFile(atPath: folder + name, contents: Data(count: size)))
+        }
+        try FileManager.default.createSymbolicLink(atPath: folder + "link", withDestinationPath: folder + "agent.log")
+        var settings = HostStats.Settings()
+        settings.logFile = folder + "agent.log"
+        var stats = HostStats(settings: settings)
+        let monitor = stats.records(nowNs: 1).first?.metrics ?? []
+        #expect(monitor.contains(.init("log_file_size_sum", 123)))
+        #expect(monitor.contains(.init("log_file_amount", 2)))
+        #expect(HostStats.files(in: folder + "nothing/") == (0, 0))
+    }
+
+    /// Bytes of the control group's own line, in either version.
+    @Test func pageCache() throws {
+        let first = HostStats.groups("12:cpu,cpuacct:/a\n5:memory:/system.slice/dftop.service\n0::/b\n")
+        #expect(first.memory == "/system.slice/dftop.service" && first.unified == "/b")
+        #expect(HostStats.groups("0::/").unified == "" && HostStats.groups("0::/").memory == nil)
+        #expect(HostStats.value(of: "cache", in: "rss 5\ncache 4096\ntotal_cache 7\n") == 4096)
+        #expect(HostStats.value(of: "file", in: "anon 5\nfile_mapped 7\n") == nil)
+        let folder = FileManager.default.temporaryDirectory.path + "/dftop-groups-\(getpid())"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for path in ["/proc/self", "/groups/memory/m", "/groups/u"] {
+            try FileManager.default.createDirectory(atPath: folder + path, withIntermediateDirectories: true)
+        }
+        let stats = HostStats(root: folder + "/proc", groupRoot: folder + "/groups")
+        #expect(stats.pageCache() == 0)
+        try Data("0::/u\n".utf8).write(to: URL(fileURLWithPath: folder + "/proc/self/cgroup"))
+        try Data("anon 1\nfile 8192\n".utf8).write(to: URL(fileURLWithPath: folder + "/groups/u/memory.stat"))
+        #expect(stats.pageCache() == 8192)
+        try Data("3:memory:/m\n0::/u\n".utf8).write(to: URL(fileURLWithPath: folder + "/proc/self/cgroup"))
+        try Data("cache 4096\nrss 1\n".utf8).write(to: URL(fileURLWithPath: folder + "/groups/memory/m/memory.stat"))
+        #expect(stats.pageCache() == 4096)
     }
 
     @Test func thisHost() {
