@@ -391,13 +391,19 @@ package struct L7Engine: ~Copyable {
         {
             message.pointee.log.endpoint = endpoint.text
             message.pointee.endpointHash = endpoint.hash
+            if message.pointee.log.requestResource.isEmpty, L7Parser.inheritsResource(message.pointee.l7Protocol) {
+                message.pointee.log.requestResource = endpoint.text
+            }
         }
         if !settings.blacklist.isEmpty, settings.blacklist.contains(message.pointee) {
             message.pointee.isOnBlacklist = true
         }
+        let status =
+            L7Parser.countsErrors(message.pointee.l7Protocol)
+            ? message.pointee.log.responseStatus : L7ResponseStatus.ok.rawValue
         let item = RrtCache.Item(
             flow: at, sessionID: sessionID, isReversed: isReversed, type: message.pointee.type, direction: direction,
-            status: message.pointee.log.responseStatus, timeUs: timeUs, isOnBlacklist: message.pointee.isOnBlacklist,
+            status: status, timeUs: timeUs, isOnBlacklist: message.pointee.isOnBlacklist,
             needsAggregation: message.pointee.needsSessionAggregation,
             merge: message.pointee.needsMerge ? (message.pointee.isRequestEnd, message.pointee.isResponseEnd) : nil,
             endpoint: message.pointee.log.endpoint, endpointHash: message.pointee.endpointHash)

@@ -31,6 +31,17 @@ enum L7Parser {
 
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
     static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
+    case amqp(AMQPParser)
+    case nats(NATSParser)
+    case pulsar(PulsarParser)
+    case zmtp(ZMTPParser)
+    case rocketMQ(RocketMQParser)
+    case openWire(OpenWireParser)
+
+    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
+    static let order: [L7Protocol] = [
+        .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .pulsar, .zmtp, .rocketMQ, .openWire,
+    ]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
         switch l4 {
@@ -48,6 +59,12 @@ enum L7Parser {
         case .mysql: self = .mysql(MySQLParser())
         case .redis: self = .redis(RedisParser())
         case .tls: self = .tls(TLSParser())
+        case .amqp: self = .amqp(AMQPParser())
+        case .nats: self = .nats(NATSParser())
+        case .pulsar: self = .pulsar(PulsarParser())
+        case .zmtp: self = .zmtp(ZMTPParser())
+        case .rocketMQ: self = .rocketMQ(RocketMQParser())
+        case .openWire: self = .openWire(OpenWireParser())
         default: return nil
         }
     }
@@ -78,6 +95,12 @@ enum L7Parser {
         case .mysql: MySQLParser.mayDetect(start, count: count)
         case .redis: RedisParser.mayDetect(start)
         case .tls: TLSParser.mayDetect(start)
+        case .amqp: AMQPParser.mayDetect(start)
+        case .nats: NATSParser.mayDetect(start)
+        case .pulsar: PulsarParser.mayDetect(start)
+        case .zmtp: ZMTPParser.mayDetect(start)
+        case .rocketMQ: RocketMQParser.mayDetect(start)
+        case .openWire: OpenWireParser.mayDetect(start)
         default: true
         }
     }
@@ -95,6 +118,12 @@ enum L7Parser {
         case .mysql: MySQLParser.detects(payload, settings)
         case .redis: RedisParser.detects(payload)
         case .tls: TLSParser.detects(payload, context)
+        case .amqp: AMQPParser.detects(payload)
+        case .nats: NATSParser.detects(payload)
+        case .pulsar: PulsarParser.detects(payload)
+        case .zmtp: ZMTPParser.detects(payload)
+        case .rocketMQ: RocketMQParser.detects(payload)
+        case .openWire: OpenWireParser.detects(payload)
         default: false
         }
     }
@@ -126,6 +155,27 @@ enum L7Parser {
             defer { self = .redis(parser) }
             return parser.parse(payload, context, settings, into: &out)
         case .tls(let parser): return parser.parse(payload, context, into: &out)
+        case .amqp(var parser):
+            self = .none
+            defer { self = .amqp(parser) }
+            return parser.parse(payload, context, into: &out)
+        case .nats(var parser):
+            self = .none
+            defer { self = .nats(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .pulsar(var parser):
+            self = .none
+            defer { self = .pulsar(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .zmtp(var parser):
+            self = .none
+            defer { self = .zmtp(parser) }
+            return parser.parse(payload, context, into: &out)
+        case .rocketMQ(let parser): return parser.parse(payload, context, into: &out)
+        case .openWire(var parser):
+            self = .none
+            defer { self = .openWire(parser) }
+            return parser.parse(payload, context, settings, into: &out)
         }
     }
 
@@ -136,4 +186,15 @@ enum L7Parser {
         default: true
         }
     }
+
+    /// Whether such a response takes the endpoint as its resource, too: both are one text.
+    static func inheritsResource(_ proto: L7Protocol) -> Bool {
+        switch proto {
+        case .amqp, .openWire, .pulsar: true
+        default: false
+        }
+    }
+
+    /// Whether errors are counted by the status of a message; AMQP counts none (agent-l7-protocols.md 16, trap).
+    static func countsErrors(_ proto: L7Protocol) -> Bool { proto != .amqp }
 }

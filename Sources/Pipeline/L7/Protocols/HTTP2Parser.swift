@@ -201,7 +201,8 @@ final class HTTP2Connection {
             switch decoder.next(block, &at, settings, into: &text) {
             case .field(let field):
                 guard target >= 0 else { continue }
-                parts[target].take(field, text.span.bytes, settings, texts)
+                let value = text
+                parts[target].take(field, value.span.bytes, settings, texts)
             case .end:
                 if isCut { decoder.forget() }
                 if target >= 0 { end(target, frame) }

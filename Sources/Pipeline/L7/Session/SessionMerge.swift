@@ -43,9 +43,7 @@ extension L7FlowLog {
         if version.isEmpty { version = record.pointee.version }
         if requestLength < 0 { requestLength = record.pointee.requestLength }
         if responseLength < 0 { responseLength = record.pointee.responseLength }
-        if record.pointee.responseStatus != L7ResponseStatus.unknown.rawValue {
-            responseStatus = record.pointee.responseStatus
-        }
+        if takesStatus(record.pointee.responseStatus, proto) { responseStatus = record.pointee.responseStatus }
         if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
             responseCode = record.pointee.responseCode
         }
@@ -69,6 +67,21 @@ extension L7FlowLog {
             if trace == nil { trace = new } else { trace?.merge(new) }
         }
         mergeExt(of: record.pointee) { $0.merge($1) }
+    }
+}
+
+extension L7FlowLog {
+    /// Whether the status of a response becomes that of its session.
+    @inline(__always)
+    private func takesStatus(_ new: UInt8, _ proto: L7Protocol) -> Bool {
+        guard new != L7ResponseStatus.unknown.rawValue else { return false }
+        return switch proto {
+        case .amqp, .rocketMQ: responseStatus == L7ResponseStatus.unknown.rawValue
+        case .openWire: responseStatus == L7ResponseStatus.ok.rawValue
+        // A successful session stays unknown (trap).
+        case .pulsar: new != L7ResponseStatus.ok.rawValue
+        default: true
+        }
     }
 }
 

@@ -178,6 +178,9 @@ struct TagCollector {
         spanID = value
     }
 
+    /// As `setSpan`, but the last one wins.
+    mutating func replaceSpan(_ value: String) { spanID = value }
+
     mutating func setXRequestID(_ value: String, priority: UInt8) {
         guard priority < requestIDPriority else { return }
         requestIDPriority = priority
