@@ -10,6 +10,7 @@ enum Fuzz {
         [
             LinkTarget.self, NetworkTarget.self, VXLANTarget.self, GeneveTarget.self, NSHTarget.self, IPIPTarget.self,
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
+            PostgreSQLTarget.self, KafkaTarget.self, MQTTTarget.self, MemcachedTarget.self, MongoDBTarget.self,
         ]
     }
     private static let round = 1000

@@ -5,7 +5,9 @@ import Testing
 @testable import Pipeline
 
 @Suite struct L7VectorTests {
-    static let protocols: Set<String> = ["http", "http2", "grpc", "dns", "mysql", "redis"]
+    static let protocols: Set<String> = [
+        "http", "http2", "grpc", "dns", "mysql", "redis", "kafka", "mongodb", "memcached", "postgresql", "mqtt",
+    ]
 
     /// One flow per 5-tuple, recognised by the engine like live traffic.
     @Test(arguments: TestVectors.cases(protocols).filter(\.isBlackbox))
@@ -43,7 +45,8 @@ import Testing
     func parserAlone(_ vector: TestVectors.Case) throws {
         let capture = try TestVectors.capture(vector.pcap)
         let settings = try TestVectors.settings(vector)
-        var parser = try #require(L7Protocol.named(vector.proto).flatMap { L7Parser($0) })
+        let proto = try #require(L7Protocol.named(vector.proto))
+        var parser = try #require(L7Parser(proto))
         var obfuscator = SQLObfuscationCache()
         var rrt = RrtCache(capacity: 8192)
         var out = L7Output()
@@ -70,7 +73,7 @@ import Testing
                     timeUs: packet.timeNs / 1000, isOnBlacklist: false, needsAggregation: true, merge: nil,
                     endpoint: message.pointee.log.endpoint)
                 if let counted = rrt.account(item, rrtTimeoutUs: 10_000_000) { stats.merge(counted) }
-                message.pointee.l7Protocol = .mysql
+                message.pointee.l7Protocol = proto
             }
         }
         try compare(vector, out.messages.all, stats)
