@@ -12,6 +12,8 @@ enum Fuzz {
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self, TLSTarget.self,
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self, AMQPTarget.self, NATSTarget.self,
             PulsarTarget.self, ZMTPTarget.self, RocketMQTarget.self, OpenWireTarget.self,
+            TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
+            PostgreSQLTarget.self, KafkaTarget.self, MQTTTarget.self, MemcachedTarget.self, MongoDBTarget.self,
         ]
     }
     private static let round = 1000

@@ -67,3 +67,9 @@ def vectors_mysql():
 def vectors_redis():
     """Redis messages."""
     return check_vectors("l7", "redis")
+
+
+@test
+def vectors_data():
+    """PostgreSQL, Kafka, MQTT, Memcached and MongoDB messages."""
+    return check_vectors("l7", "postgresql", "kafka", "mqtt", "memcached", "mongodb")

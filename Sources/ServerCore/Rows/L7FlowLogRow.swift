@@ -16,8 +16,10 @@ package struct L7FlowLogRow: TableRow {
 
     package var isIPv6: Bool { log.base.isIPv6 }
 
+    /// - Parameter isMessage: the log is one message of a session, which is shown as it was parsed.
     package init(
-        _ log: L7FlowLog, id: UInt64, teamID: UInt16, traceIDs: TraceIDIndexer, platform: PlatformData
+        _ log: L7FlowLog, id: UInt64, teamID: UInt16, traceIDs: TraceIDIndexer, platform: PlatformData,
+        isMessage: Bool = false
     ) {
         let base = log.base
         self.id = id
@@ -53,7 +55,7 @@ package struct L7FlowLogRow: TableRow {
         var keepsZeroID = protocolNumber == .sofaRPC
         if protocolNumber == .kafka, log.hasRequest {
             keepsZeroID = true
-            if shownCode == 0, !L7FlowLogRow.kafkaTypesWithCode.contains(log.requestType) {
+            if shownCode == 0, !isMessage, !L7FlowLogRow.kafkaTypesWithCode.contains(log.requestType) {
                 status = L7ResponseStatus.timeout.rawValue
                 code = nil
             }

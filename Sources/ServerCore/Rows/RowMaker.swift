@@ -37,6 +37,13 @@ package final class RowMaker: Sendable {
             platform: platform)
     }
 
+    /// A request or response before it is joined.
+    package func row(message log: L7FlowLog) -> L7FlowLogRow {
+        L7FlowLogRow(
+            log, id: l7IDs.next(seconds: log.base.endTimeNs / 1_000_000_000), teamID: 1, traceIDs: traceIDs,
+            platform: platformSnapshot(), isMessage: true)
+    }
+
     package func row(_ flow: TaggedFlow) -> L4FlowLogRow { row(flow, platform: platformSnapshot()) }
 
     package func row(_ log: L7FlowLog) -> L7FlowLogRow { row(log, platform: platformSnapshot()) }

@@ -118,7 +118,7 @@ final class PrintSink: RecordSink, AgentPipeline.Observer, @unchecked Sendable {
                 if let ids = log.trace?.traceIDs, ids.count > 1 {
                     extras.append(("trace_ids", .list(ids.map { .text($0) })))
                 }
-                messageWriter.write(rows.row(log), extras: extras)
+                messageWriter.write(rows.row(message: log), extras: extras)
             }
             endBatch()
         }

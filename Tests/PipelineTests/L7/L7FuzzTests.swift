@@ -20,6 +20,8 @@ import Testing
     static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
     static let protocols: [L7Protocol] = [
         .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .openWire, .rocketMQ, .pulsar, .zmtp,
+    static let protocols: [L7Protocol] = [
+        .http1, .http2, .dns, .mysql, .redis, .kafka, .mongodb, .memcached, .postgresql, .mqtt,
     ]
 
     @Test(arguments: protocols)

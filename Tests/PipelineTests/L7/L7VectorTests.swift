@@ -10,6 +10,8 @@ import Testing
     ]
     /// The server may speak first, and is taken for the client then (agent-l7.md 4.4, trap).
     static let serverFirst: Set<String> = ["nats", "openwire", "zmtp"]
+        "http", "http2", "grpc", "dns", "mysql", "redis", "kafka", "mongodb", "memcached", "postgresql", "mqtt",
+    ]
 
     /// One flow per 5-tuple, recognised by the engine like live traffic.
     @Test(arguments: TestVectors.cases(protocols).filter(\.isBlackbox))
@@ -49,7 +51,8 @@ import Testing
     func parserAlone(_ vector: TestVectors.Case) throws {
         let capture = try TestVectors.capture(vector.pcap)
         let settings = try TestVectors.settings(vector)
-        var parser = try #require(L7Protocol.named(vector.proto).flatMap { L7Parser($0) })
+        let proto = try #require(L7Protocol.named(vector.proto))
+        var parser = try #require(L7Parser(proto))
         var obfuscator = SQLObfuscationCache()
         var rrt = RrtCache(capacity: 8192)
         var out = L7Output()
@@ -76,7 +79,7 @@ import Testing
                     timeUs: packet.timeNs / 1000, isOnBlacklist: false, needsAggregation: true, merge: nil,
                     endpoint: message.pointee.log.endpoint)
                 if let counted = rrt.account(item, rrtTimeoutUs: 10_000_000) { stats.merge(counted) }
-                message.pointee.l7Protocol = .mysql
+                message.pointee.l7Protocol = proto
             }
         }
         try compare(vector, out.messages.all, stats)

@@ -222,6 +222,7 @@ package struct L7Engine: ~Copyable {
             direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
             mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq,
             timeUs: packet.timeNs / 1000)
+            followsStream: settings.reassembly.isEnabled && packet.l4Protocol == .tcp)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {
                 outcome.result = .unknown
@@ -238,7 +239,8 @@ package struct L7Engine: ~Copyable {
             context.direction = found
         }
         let start = out.messages.count
-        let readsWhole = slots[at].parser.readsWhole
+        let readsWhole =
+            slots[at].parser.readsWhole || context.followsStream && L7Parser.followsStream(slots[at].proto)
         if readsWhole { context.mayWait = mayWait }
         let result = slots[at].parser.parse(readsWhole ? payload : cut, context, settings, &obfuscator, into: &out)
         switch result {
@@ -264,6 +266,9 @@ package struct L7Engine: ~Copyable {
             }
             for number in start..<out.messages.count {
                 finish(at, packet, context.direction, out.messages[number], &outcome)
+                if out.messages[number].pointee.isCountedWithFirst {
+                    out.messages[number].pointee.log.base.rrtNs = out.messages[start].pointee.log.base.rrtNs
+                }
             }
         }
         return true
@@ -360,7 +365,7 @@ package struct L7Engine: ~Copyable {
     ) {
         counters.messages &+= 1
         complete(message, slots[at].proto, slots[at].flowID, packet, direction)
-        if settings.parsesMetrics { count(message, at, packet, direction) }
+        if settings.parsesMetrics, !message.pointee.isCountedWithFirst { count(message, at, packet, direction) }
         guard !message.pointee.log.requestDomain.isEmpty else { return }
         outcome.namesDomain = true
         let slot = slots.pointer(at)
@@ -422,14 +427,15 @@ package struct L7Engine: ~Copyable {
         if message.pointee.l7Protocol == .unknown { message.pointee.l7Protocol = proto }
         message.pointee.direction = direction
         let toServer = direction == .clientToServer
+        let bytes = message.pointee.ownBytes == 0 ? packet.capturedByte : message.pointee.ownBytes
         switch message.pointee.type {
-        case .request: message.pointee.log.capturedRequestByte = packet.capturedByte
-        case .response: message.pointee.log.capturedResponseByte = packet.capturedByte
+        case .request: message.pointee.log.capturedRequestByte = bytes
+        case .response: message.pointee.log.capturedResponseByte = bytes
         case .session, .other:
             if toServer {
-                message.pointee.log.capturedRequestByte = packet.capturedByte
+                message.pointee.log.capturedRequestByte = bytes
             } else {
-                message.pointee.log.capturedResponseByte = packet.capturedByte
+                message.pointee.log.capturedResponseByte = bytes
             }
         }
         message.pointee.log.base.startTimeNs = packet.timeNs

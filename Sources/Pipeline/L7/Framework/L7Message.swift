@@ -118,6 +118,10 @@ package struct L7Message: Sendable {
     package var isResponseEnd = false
     /// Distance of the message's first byte from the packet's sequence number.
     package var tcpSeqOffset: UInt32 = 0
+    /// Bytes that the protocol counts itself instead of those of the packet; 0 = none.
+    package var ownBytes: UInt32 = 0
+    /// Has no statistics of its own, but the response time of the first message of its payload.
+    package var isCountedWithFirst = false
     package var detail = L7Detail.none
 
     package init() {}

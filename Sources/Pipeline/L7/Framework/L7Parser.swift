@@ -8,9 +8,11 @@ struct L7ParseContext: BitwiseCopyable {
     var payloadSize: Int
     /// The rest of an incomplete message may still come: answer `incomplete` and change nothing.
     var mayWait: Bool
-    /// TCP sequence number of the payload's first byte.
+    /// Sequence number of the first byte.
     var tcpSeq: UInt32 = 0
     var timeUs: UInt64 = 0
+    /// Messages are followed from payload to payload, and payloads come whole: reassembly is on.
+    var followsStream = false
 }
 
 enum L7ParseResult: Equatable {
@@ -26,6 +28,7 @@ enum L7Parser {
     case http2(HTTP2Parser)
     case dns(DNSParser)
     case mysql(MySQLParser)
+    case kafka(KafkaParser)
     case redis(RedisParser)
     case tls(TLSParser)
 
@@ -41,6 +44,14 @@ enum L7Parser {
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
     static let order: [L7Protocol] = [
         .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .pulsar, .zmtp, .rocketMQ, .openWire,
+    case mongodb(MongoDBParser)
+    case memcached(MemcachedParser)
+    case postgresql(PostgreSQLParser)
+    case mqtt(MQTTParser)
+
+    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
+    static let order: [L7Protocol] = [
+        .http1, .http2, .dns, .mysql, .kafka, .redis, .mongodb, .memcached, .postgresql, .mqtt,
     ]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
@@ -57,6 +68,7 @@ enum L7Parser {
         case .http2, .grpc, .triple: self = .http2(HTTP2Parser(proto))
         case .dns: self = .dns(DNSParser())
         case .mysql: self = .mysql(MySQLParser())
+        case .kafka: self = .kafka(KafkaParser())
         case .redis: self = .redis(RedisParser())
         case .tls: self = .tls(TLSParser())
         case .amqp: self = .amqp(AMQPParser())
@@ -65,6 +77,10 @@ enum L7Parser {
         case .zmtp: self = .zmtp(ZMTPParser())
         case .rocketMQ: self = .rocketMQ(RocketMQParser())
         case .openWire: self = .openWire(OpenWireParser())
+        case .mongodb: self = .mongodb(MongoDBParser())
+        case .memcached: self = .memcached(MemcachedParser())
+        case .postgresql: self = .postgresql(PostgreSQLParser())
+        case .mqtt: self = .mqtt(MQTTParser())
         default: return nil
         }
     }
@@ -93,6 +109,7 @@ enum L7Parser {
         case .http1: HTTP1Parser.mayDetect(start)
         case .http2: HTTP2Parser.mayDetect(start)
         case .mysql: MySQLParser.mayDetect(start, count: count)
+        case .kafka: KafkaParser.mayDetect(start)
         case .redis: RedisParser.mayDetect(start)
         case .tls: TLSParser.mayDetect(start)
         case .amqp: AMQPParser.mayDetect(start)
@@ -101,6 +118,10 @@ enum L7Parser {
         case .zmtp: ZMTPParser.mayDetect(start)
         case .rocketMQ: RocketMQParser.mayDetect(start)
         case .openWire: OpenWireParser.mayDetect(start)
+        case .mongodb: MongoDBParser.mayDetect(start, count: count)
+        case .memcached: MemcachedParser.mayDetect(start)
+        case .postgresql: PostgreSQLParser.mayDetect(start)
+        case .mqtt: MQTTParser.mayDetect(start)
         default: true
         }
     }
@@ -116,6 +137,7 @@ enum L7Parser {
         case .http2: HTTP2Parser.detects(payload, settings)
         case .dns: DNSParser.detects(payload, context, texts)
         case .mysql: MySQLParser.detects(payload, settings)
+        case .kafka: KafkaParser.detects(payload, context)
         case .redis: RedisParser.detects(payload)
         case .tls: TLSParser.detects(payload, context)
         case .amqp: AMQPParser.detects(payload)
@@ -124,6 +146,10 @@ enum L7Parser {
         case .zmtp: ZMTPParser.detects(payload)
         case .rocketMQ: RocketMQParser.detects(payload)
         case .openWire: OpenWireParser.detects(payload)
+        case .mongodb: MongoDBParser.detects(payload, context)
+        case .memcached: MemcachedParser.detects(payload, context)
+        case .postgresql: PostgreSQLParser.detects(payload, context)
+        case .mqtt: MQTTParser.detects(payload)
         default: false
         }
     }
@@ -176,6 +202,34 @@ enum L7Parser {
             self = .none
             defer { self = .openWire(parser) }
             return parser.parse(payload, context, settings, into: &out)
+        case .kafka(var parser):
+            self = .none
+            defer { self = .kafka(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .mongodb(var parser):
+            self = .none
+            defer { self = .mongodb(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .memcached(var parser):
+            self = .none
+            defer { self = .memcached(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        case .postgresql(var parser):
+            self = .none
+            defer { self = .postgresql(parser) }
+            return parser.parse(payload, context, settings, &obfuscator, into: &out)
+        case .mqtt(var parser):
+            self = .none
+            defer { self = .mqtt(parser) }
+            return parser.parse(payload, context, settings, into: &out)
+        }
+    }
+
+    /// Parses messages wherever they stand in the stream, so that payloads are not cut for it.
+    static func followsStream(_ proto: L7Protocol) -> Bool {
+        switch proto {
+        case .kafka, .mongodb, .memcached, .postgresql, .mqtt: true
+        default: false
         }
     }
 

@@ -40,6 +40,10 @@ extension L7FlowLog {
         if requestDomain.isEmpty { requestDomain = record.pointee.requestDomain }
         if requestResource.isEmpty { requestResource = record.pointee.requestResource }
         if endpoint.isEmpty { endpoint = record.pointee.endpoint }
+        // The partition of a Produce is known from its response only.
+        if proto == .kafka, requestType == "Produce", !record.pointee.endpoint.isEmpty {
+            endpoint = record.pointee.endpoint
+        }
         if version.isEmpty { version = record.pointee.version }
         if requestLength < 0 { requestLength = record.pointee.requestLength }
         if responseLength < 0 { responseLength = record.pointee.responseLength }

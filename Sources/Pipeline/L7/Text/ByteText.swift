@@ -19,6 +19,12 @@ extension RawSpan {
         }
     }
 
+    /// Text of a range within the span; nil when it is no UTF-8.
+    func validText(_ range: Range<Int>) -> String? {
+        if isASCII(range) { return asciiText(range) }
+        return extracting(range).withUnsafeBytes { String(validating: $0, as: UTF8.self) }
+    }
+
     /// Replaces each maximal part of an ill-formed sequence by U+FFFD, as the Unicode standard recommends (3.9, U+FFFD
     /// substitution of maximal subparts) and `String(decoding:)` does, at a small part of its price for binary payloads.
     @inline(never)
