@@ -10,6 +10,8 @@ enum Fuzz {
         [
             LinkTarget.self, NetworkTarget.self, VXLANTarget.self, GeneveTarget.self, NSHTarget.self, IPIPTarget.self,
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
+            DubboTarget.self, SofaRPCTarget.self, FastCGITarget.self, BrpcTarget.self, TarsTarget.self,
+            SomeIPTarget.self,
         ]
     }
     private static let round = 1000

@@ -17,7 +17,9 @@ import Testing
         }
     }
 
-    static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
+    static let protocols: [L7Protocol] = [
+        .http1, .http2, .dns, .mysql, .redis, .sofaRPC, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
+    ]
 
     @Test(arguments: protocols)
     func randomBytes(_ proto: L7Protocol) {
@@ -29,7 +31,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TestVectors.cases(["http", "http2", "grpc", "dns", "mysql", "redis"]))
+    @Test(arguments: TestVectors.cases(L7VectorTests.protocols))
     func mutatedVectors(_ vector: TestVectors.Case) throws {
         let capture = try TestVectors.capture(vector.pcap)
         let proto = try #require(L7Protocol.named(vector.proto))

@@ -5,7 +5,9 @@ import Testing
 @testable import Pipeline
 
 @Suite struct L7VectorTests {
-    static let protocols: Set<String> = ["http", "http2", "grpc", "dns", "mysql", "redis"]
+    static let protocols: Set<String> = [
+        "http", "http2", "grpc", "dns", "mysql", "redis", "sofarpc", "dubbo", "fastcgi", "brpc", "tars", "someip",
+    ]
 
     /// One flow per 5-tuple, recognised by the engine like live traffic.
     @Test(arguments: TestVectors.cases(protocols).filter(\.isBlackbox))
@@ -17,7 +19,9 @@ import Testing
         var slots: [String: Int32] = [:]
         let serverPort = capture.first.portDst
         for packet in capture.packets {
-            let toServer = packet.portDst == serverPort
+            // Both ends may have one port.
+            let toServer =
+                packet.portDst == serverPort && (packet.portSrc != serverPort || packet.ipSrc == capture.first.ipSrc)
             let (server, client) = toServer ? (packet.ipDst, packet.ipSrc) : (packet.ipSrc, packet.ipDst)
             let clientPort = toServer ? packet.portSrc : packet.portDst
             let key = "\(client) \(clientPort) \(server)"

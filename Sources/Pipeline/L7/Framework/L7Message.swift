@@ -118,9 +118,17 @@ package struct L7Message: Sendable {
     package var isResponseEnd = false
     /// Distance of the message's first byte from the packet's sequence number.
     package var tcpSeqOffset: UInt32 = 0
+    /// Bytes that the protocol counts itself instead of those of the packet; 0 = none.
+    package var ownBytes: UInt32 = 0
     package var detail = L7Detail.none
 
     package init() {}
+
+    /// Sets the type of a message that tells who sent it, whatever is believed of its flow.
+    mutating func set(_ type: LogMessageType, isFromClient: Bool, _ context: L7ParseContext) {
+        self.type = type
+        isReversed = isFromClient != (context.direction == .clientToServer)
+    }
 
     /// Exchanges the two sides of the base fields of a reversed message. Source: agent-l7.md 7, last paragraph.
     package mutating func swapSidesIfReversed() {

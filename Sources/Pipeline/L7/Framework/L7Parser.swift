@@ -26,9 +26,18 @@ enum L7Parser {
     case dns(DNSParser)
     case mysql(MySQLParser)
     case redis(RedisParser)
+    case sofaRPC(SofaRPCParser)
+    case dubbo(DubboParser)
+    case fastCGI(FastCGIParser)
+    case brpc(BrpcParser)
+    case tars(TarsParser)
+    case someIp(SomeIPParser)
+    case ping(PingParser)
 
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis]
+    static let order: [L7Protocol] = [
+        .http1, .http2, .dns, .sofaRPC, .mysql, .redis, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
+    ]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
         switch l4 {
@@ -45,6 +54,13 @@ enum L7Parser {
         case .dns: self = .dns(DNSParser())
         case .mysql: self = .mysql(MySQLParser())
         case .redis: self = .redis(RedisParser())
+        case .sofaRPC: self = .sofaRPC(SofaRPCParser())
+        case .dubbo: self = .dubbo(DubboParser())
+        case .fastCGI: self = .fastCGI(FastCGIParser())
+        case .brpc: self = .brpc(BrpcParser())
+        case .tars: self = .tars(TarsParser())
+        case .someIp: self = .someIp(SomeIPParser())
+        case .ping: self = .ping(PingParser())
         default: return nil
         }
     }
@@ -71,11 +87,16 @@ enum L7Parser {
         case .http2: HTTP2Parser.mayDetect(start)
         case .mysql: MySQLParser.mayDetect(start, count: count)
         case .redis: RedisParser.mayDetect(start)
+        case .sofaRPC: SofaRPCParser.mayDetect(start)
+        case .dubbo: DubboParser.mayDetect(start)
+        case .fastCGI: FastCGIParser.mayDetect(start)
+        case .brpc: BrpcParser.mayDetect(start)
+        case .tars: TarsParser.mayDetect(start)
         default: true
         }
     }
 
-    /// The payload is a request of the protocol.
+    /// The payload is a message of the protocol with which a flow may begin.
     @inline(__always)
     static func detects(
         _ proto: L7Protocol, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
@@ -87,7 +108,23 @@ enum L7Parser {
         case .dns: DNSParser.detects(payload, context, texts)
         case .mysql: MySQLParser.detects(payload, settings)
         case .redis: RedisParser.detects(payload)
+        case .sofaRPC: SofaRPCParser.detects(payload)
+        case .dubbo: DubboParser.detects(payload)
+        case .fastCGI: FastCGIParser.detects(payload)
+        case .brpc: BrpcParser.detects(payload)
+        case .tars: TarsParser.detects(payload, context)
+        case .someIp: SomeIPParser.detects(payload, context)
+        case .ping: PingParser.detects(payload)
         default: false
+        }
+    }
+
+    /// Direction of a payload that was detected. Most detectors know requests only.
+    static func direction(_ proto: L7Protocol, of payload: RawSpan) -> PacketDirection {
+        switch proto {
+        case .someIp: SomeIPParser.direction(of: payload)
+        case .ping: PingParser.direction(of: payload)
+        default: .clientToServer
         }
     }
 
@@ -109,6 +146,13 @@ enum L7Parser {
             return parser.parse(payload, context, settings, into: &out)
         case .http2(let parser): return parser.parse(payload, context, settings, into: &out)
         case .dns(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .sofaRPC(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .dubbo(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .fastCGI(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .brpc(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .tars(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .someIp(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .ping(let parser): return parser.parse(payload, context, settings, into: &out)
         case .mysql(var parser):
             self = .none
             defer { self = .mysql(parser) }

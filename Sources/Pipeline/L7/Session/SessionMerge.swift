@@ -42,10 +42,8 @@ extension L7FlowLog {
         if endpoint.isEmpty { endpoint = record.pointee.endpoint }
         if version.isEmpty { version = record.pointee.version }
         if requestLength < 0 { requestLength = record.pointee.requestLength }
-        if responseLength < 0 { responseLength = record.pointee.responseLength }
-        if record.pointee.responseStatus != L7ResponseStatus.unknown.rawValue {
-            responseStatus = record.pointee.responseStatus
-        }
+        if responseLength <= 0 { responseLength = record.pointee.responseLength }
+        if takesStatus(record.pointee.responseStatus, proto) { responseStatus = record.pointee.responseStatus }
         if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
             responseCode = record.pointee.responseCode
         }
@@ -57,6 +55,8 @@ extension L7FlowLog {
         case .http1, .http2, .grpc, .triple:
             capturedRequestByte &+= record.pointee.capturedRequestByte
             capturedResponseByte &+= record.pointee.capturedResponseByte
+        // Nor do its sessions have the response's bytes (trap).
+        case .brpc: break
         default: capturedResponseByte = record.pointee.capturedResponseByte
         }
         if record.pointee.isPlain { return }
@@ -64,6 +64,19 @@ extension L7FlowLog {
             if trace == nil { trace = new } else { trace?.merge(new) }
         }
         mergeExt(of: record.pointee) { $0.merge($1) }
+    }
+}
+
+extension L7FlowLog {
+    /// Whether the status of a response becomes that of its session.
+    @inline(__always)
+    private func takesStatus(_ new: UInt8, _ proto: L7Protocol) -> Bool {
+        guard new != L7ResponseStatus.unknown.rawValue else { return false }
+        return switch proto {
+        // A successful session stays unknown (trap).
+        case .brpc: new != L7ResponseStatus.ok.rawValue
+        default: true
+        }
     }
 }
 
