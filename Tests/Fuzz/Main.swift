@@ -14,6 +14,8 @@ enum Fuzz {
             PulsarTarget.self, ZMTPTarget.self, RocketMQTarget.self, OpenWireTarget.self,
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
             PostgreSQLTarget.self, KafkaTarget.self, MQTTTarget.self, MemcachedTarget.self, MongoDBTarget.self,
+            DubboTarget.self, SofaRPCTarget.self, FastCGITarget.self, BrpcTarget.self, TarsTarget.self,
+            SomeIPTarget.self,
         ]
     }
     private static let round = 1000

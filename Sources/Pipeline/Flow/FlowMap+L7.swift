@@ -54,13 +54,15 @@ extension FlowMap {
         if node.pointee.l7 < 0 { openL7(node, packet.pointee) }
         if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.pointee.timeNs) { return }
         if waiting.isFull { parseWaiting() }
-        let start = Int(packet.pointee.payloadOffset)
+        // Of ICMP the header is what is of interest.
+        let header = packet.pointee.l4Protocol == .icmp ? 8 : 0
+        let start = Int(packet.pointee.payloadOffset) - header
+        let end = start + header + Int(packet.pointee.payloadCaptured)
         node.pointee.hasWaitingPayload = true
         waiting.append(
             WaitingPayloads.Item(
                 node: index, packet: packet,
-                payload: UnsafeRawBufferPointer(rebasing: frame[start..<(start + Int(packet.pointee.payloadCaptured))]))
-        )
+                payload: UnsafeRawBufferPointer(rebasing: frame[start..<end])))
     }
 
     /// Gives the payloads put aside to the L7 side, in the order of their packets. To be called before their frames end.

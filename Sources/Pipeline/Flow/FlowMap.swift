@@ -557,6 +557,9 @@ package struct FlowMap: ~Copyable {
             }
         case .icmp:
             icmpPerfs[index]?.parse(packet)
+            if packet.pointee.isEcho, packet.pointee.payloadOffset > 0, l7.engine.readsEchoes {
+                putAside(node, index, packet, frame)
+            }
             isForL7 = false
         case .unknown: isForL7 = false
         }

@@ -30,7 +30,7 @@ package struct MetaPacket: BitwiseCopyable, Sendable {
     package var ipID: UInt16 = 0
     package var tapType: UInt16 = CaptureNetworkType.cloud
 
-    /// Start of the captured L4 payload; 0 = none.
+    /// Start of the captured L4 payload; 0 = none. Behind an ICMP header also when nothing follows.
     package var payloadOffset: Int32 = 0
     /// Captured bytes behind the L4 header, Ethernet padding included.
     package var payloadCaptured: Int32 = 0
@@ -63,6 +63,9 @@ package struct MetaPacket: BitwiseCopyable, Sendable {
     @inlinable package var isSynAck: Bool { tcpFlags == TCPFlags.synAck && l4PayloadLen == 0 }
     @inlinable package var isAck: Bool { tcpFlags == TCPFlags.ack && l4PayloadLen == 0 }
     @inlinable package var isPshAck: Bool { tcpFlags == TCPFlags.psh | TCPFlags.ack && l4PayloadLen > 1 }
+    @inlinable package var isEcho: Bool {
+        isIPv6 ? icmpType == 128 || icmpType == 129 : icmpType == 8 || icmpType == 0
+    }
     /// One byte is a keepalive.
     @inlinable package var hasValidPayload: Bool { l4PayloadLen > 1 }
 }

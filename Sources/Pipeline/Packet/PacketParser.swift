@@ -85,7 +85,7 @@ package enum PacketParser {
             parseNetwork(
                 content, l3: inner.linkBytes, linkBytes: inner.linkBytes, originalLength: length, into: &packet)
         }
-        if packet.payloadCaptured > 0 { packet.payloadOffset += Int32(truncatingIfNeeded: inner.start) }
+        if packet.payloadOffset > 0 { packet.payloadOffset += Int32(truncatingIfNeeded: inner.start) }
         return true
     }
 
@@ -332,7 +332,8 @@ package enum PacketParser {
         let isError = !isIPv6 && (type == 3 || type == 4 || type == 5 || type == 12)
         packet.payloadLen = UInt16(truncatingIfNeeded: max(0, packetLen - headerBytes - (isError ? 36 : 8)))
         if isIPv6, type == 136, !packet.ipSrc.isLinkLocal(v6: true) { packet.isNDPReply = true }
-        setPayload(length: length, start: l4 + 8, into: &packet)
+        packet.payloadOffset = Int32(truncatingIfNeeded: l4 + 8)
+        packet.payloadCaptured = Int32(truncatingIfNeeded: length - l4 - 8)
     }
 
     /// Window scale and the client address of TOA (kinds 254 and 200). Source: agent-flow.md 7.5.

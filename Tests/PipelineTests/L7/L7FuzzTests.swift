@@ -22,6 +22,8 @@ import Testing
         .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .openWire, .rocketMQ, .pulsar, .zmtp,
     static let protocols: [L7Protocol] = [
         .http1, .http2, .dns, .mysql, .redis, .kafka, .mongodb, .memcached, .postgresql, .mqtt,
+    static let protocols: [L7Protocol] = [
+        .http1, .http2, .dns, .mysql, .redis, .sofaRPC, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
     ]
 
     @Test(arguments: protocols)

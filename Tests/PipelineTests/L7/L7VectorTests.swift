@@ -11,6 +11,7 @@ import Testing
     /// The server may speak first, and is taken for the client then (agent-l7.md 4.4, trap).
     static let serverFirst: Set<String> = ["nats", "openwire", "zmtp"]
         "http", "http2", "grpc", "dns", "mysql", "redis", "kafka", "mongodb", "memcached", "postgresql", "mqtt",
+        "http", "http2", "grpc", "dns", "mysql", "redis", "sofarpc", "dubbo", "fastcgi", "brpc", "tars", "someip",
     ]
 
     /// One flow per 5-tuple, recognised by the engine like live traffic.
@@ -23,7 +24,9 @@ import Testing
         var slots: [String: Int32] = [:]
         let serverPort = capture.first.portDst
         for packet in capture.packets {
-            let toServer = packet.portDst == serverPort
+            // Both ends may have one port.
+            let toServer =
+                packet.portDst == serverPort && (packet.portSrc != serverPort || packet.ipSrc == capture.first.ipSrc)
             let (server, client) = toServer ? (packet.ipDst, packet.ipSrc) : (packet.ipSrc, packet.ipDst)
             let clientPort = toServer ? packet.portSrc : packet.portDst
             let key = "\(client) \(clientPort) \(server)"

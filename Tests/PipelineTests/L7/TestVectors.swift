@@ -77,6 +77,8 @@ enum TestVectors {
             case ("payload_truncation", .number(let number)): settings.payloadTruncation = number
             case ("streaming_data_enabled", .number(let number)): settings.readsGRPCStreams = number != 0
             case ("http_real_client", .texts(let names)): settings.trace.set(clientIPHeaders: names)
+            case ("apm_trace_id", .texts(let names)): settings.trace.set(traceNames: names)
+            case ("apm_span_id", .texts(let names)): settings.trace.set(spanNames: names)
             case ("obfuscate_protocols", .texts(let names)): settings.obfuscated = L7ProtocolSet(parserNames: names)
             default: Issue.record("configuration key without a meaning here: \(path)")
             }
@@ -84,11 +86,19 @@ enum TestVectors {
         return settings
     }
 
+    private static func name(of proto: L7Protocol) -> String {
+        switch proto {
+        case .http1: "http"
+        case .someIp: "someip"
+        default: proto.displayName.lowercased()
+        }
+    }
+
     /// Columns of a message under the names of the vectors.
     static func columns(_ message: L7Message) -> [String: Any] {
         let log = message.standalone()
         var out: [String: Any] = [
-            "protocol": message.l7Protocol == .http1 ? "http" : message.l7Protocol.displayName.lowercased(),
+            "protocol": name(of: message.l7Protocol),
             "message": message.type.text, "version": log.version, "request_type": log.requestType,
             "request_domain": log.requestDomain, "request_resource": log.requestResource, "endpoint": log.endpoint,
             "response_status": (L7ResponseStatus(rawValue: log.responseStatus) ?? .unknown).text,

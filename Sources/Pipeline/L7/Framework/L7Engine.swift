@@ -39,6 +39,7 @@ package struct L7Engine: ~Copyable {
     package private(set) var counters = Counters()
     private var tcpDetectors: NumberedStore<Detector>
     private var udpDetectors: NumberedStore<Detector>
+    private var icmpDetectors: NumberedStore<Detector>
     private var appTable: AppTable
     private var rrt: RrtCache
     private var obfuscator: SQLObfuscationCache
@@ -54,6 +55,7 @@ package struct L7Engine: ~Copyable {
         held = SegmentHolder(settings.reassembly)
         tcpDetectors = Self.detectors(.tcp, settings)
         udpDetectors = Self.detectors(.udp, settings)
+        icmpDetectors = Self.detectors(.icmp, settings)
     }
 
     /// A protocol to look for and the server ports to look on.
@@ -83,6 +85,9 @@ package struct L7Engine: ~Copyable {
     /// Where a flow's slot lies, to be asked for ahead.
     @inline(__always)
     package func address(ofSlot index: Int32) -> UnsafeRawPointer { UnsafeRawPointer(slots.pointer(Int(index))) }
+
+    /// Echoes are logged: the engine wants them, from their ICMP header on.
+    package var readsEchoes: Bool { icmpDetectors.count > 0 }
 
     // MARK: - Flows
 
@@ -281,9 +286,11 @@ package struct L7Engine: ~Copyable {
         guard count >= 4 else { return false }
         let start = payload.le32(at: 0)
         let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
-        return packet.l4Protocol == .tcp
-            ? !mayDetect(tcpDetectors, serverPort, start, count: count)
-            : !mayDetect(udpDetectors, serverPort, start, count: count)
+        return switch packet.l4Protocol {
+        case .tcp: !mayDetect(tcpDetectors, serverPort, start, count: count)
+        case .udp: !mayDetect(udpDetectors, serverPort, start, count: count)
+        case .icmp, .unknown: false
+        }
     }
 
     @inline(__always)
@@ -310,13 +317,15 @@ package struct L7Engine: ~Copyable {
         switch packet.l4Protocol {
         case .tcp: proto = detect(tcpDetectors, serverPort, payload, context, texts)
         case .udp: proto = detect(udpDetectors, serverPort, payload, context, texts)
-        default: proto = nil
+        case .icmp: proto = detect(icmpDetectors, serverPort, payload, context, texts)
+        case .unknown: proto = nil
         }
         guard let proto, let parser = L7Parser(proto) else { return nil }
         slots[at].parser = parser
         slots[at].proto = proto
-        // Every detector recognises requests only; Redis looks the same from both sides.
-        return proto == .redis ? redisDirection(packet, context.direction) : .clientToServer
+        // Redis looks the same from both sides.
+        return proto == .redis
+            ? redisDirection(packet, context.direction) : L7Parser.direction(proto, of: payload)
     }
 
     @inline(__always)
@@ -413,7 +422,8 @@ package struct L7Engine: ~Copyable {
             merge: message.pointee.needsMerge ? (message.pointee.isRequestEnd, message.pointee.isResponseEnd) : nil,
             endpoint: message.pointee.log.endpoint, endpointHash: message.pointee.endpointHash)
         guard var stats = rrt.account(item, rrtTimeoutUs: timeout) else { return }
-        message.pointee.log.base.rrtNs = stats.rrtSum &* 1000
+        // A Tars response alone shows none (trap).
+        if message.pointee.l7Protocol != .tars { message.pointee.log.base.rrtNs = stats.rrtSum &* 1000 }
         stats.errTimeout = rrt.popTimeout(flow: at, isFlowEnd: false, isReversed: isReversed)
         message.pointee.stats = stats
         message.pointee.hasStats = true

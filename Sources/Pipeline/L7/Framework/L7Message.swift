@@ -126,6 +126,12 @@ package struct L7Message: Sendable {
 
     package init() {}
 
+    /// Sets the type of a message that tells who sent it, whatever is believed of its flow.
+    mutating func set(_ type: LogMessageType, isFromClient: Bool, _ context: L7ParseContext) {
+        self.type = type
+        isReversed = isFromClient != (context.direction == .clientToServer)
+    }
+
     /// Exchanges the two sides of the base fields of a reversed message. Source: agent-l7.md 7, last paragraph.
     package mutating func swapSidesIfReversed() {
         if isReversed { log.base.swapSides() }

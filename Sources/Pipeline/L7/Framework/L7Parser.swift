@@ -52,6 +52,17 @@ enum L7Parser {
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
     static let order: [L7Protocol] = [
         .http1, .http2, .dns, .mysql, .kafka, .redis, .mongodb, .memcached, .postgresql, .mqtt,
+    case sofaRPC(SofaRPCParser)
+    case dubbo(DubboParser)
+    case fastCGI(FastCGIParser)
+    case brpc(BrpcParser)
+    case tars(TarsParser)
+    case someIp(SomeIPParser)
+    case ping(PingParser)
+
+    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
+    static let order: [L7Protocol] = [
+        .http1, .http2, .dns, .sofaRPC, .mysql, .redis, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
     ]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {
@@ -81,6 +92,13 @@ enum L7Parser {
         case .memcached: self = .memcached(MemcachedParser())
         case .postgresql: self = .postgresql(PostgreSQLParser())
         case .mqtt: self = .mqtt(MQTTParser())
+        case .sofaRPC: self = .sofaRPC(SofaRPCParser())
+        case .dubbo: self = .dubbo(DubboParser())
+        case .fastCGI: self = .fastCGI(FastCGIParser())
+        case .brpc: self = .brpc(BrpcParser())
+        case .tars: self = .tars(TarsParser())
+        case .someIp: self = .someIp(SomeIPParser())
+        case .ping: self = .ping(PingParser())
         default: return nil
         }
     }
@@ -122,11 +140,16 @@ enum L7Parser {
         case .memcached: MemcachedParser.mayDetect(start)
         case .postgresql: PostgreSQLParser.mayDetect(start)
         case .mqtt: MQTTParser.mayDetect(start)
+        case .sofaRPC: SofaRPCParser.mayDetect(start)
+        case .dubbo: DubboParser.mayDetect(start)
+        case .fastCGI: FastCGIParser.mayDetect(start)
+        case .brpc: BrpcParser.mayDetect(start)
+        case .tars: TarsParser.mayDetect(start)
         default: true
         }
     }
 
-    /// The payload is a request of the protocol.
+    /// The payload is a message of the protocol with which a flow may begin.
     @inline(__always)
     static func detects(
         _ proto: L7Protocol, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
@@ -150,7 +173,23 @@ enum L7Parser {
         case .memcached: MemcachedParser.detects(payload, context)
         case .postgresql: PostgreSQLParser.detects(payload, context)
         case .mqtt: MQTTParser.detects(payload)
+        case .sofaRPC: SofaRPCParser.detects(payload)
+        case .dubbo: DubboParser.detects(payload)
+        case .fastCGI: FastCGIParser.detects(payload)
+        case .brpc: BrpcParser.detects(payload)
+        case .tars: TarsParser.detects(payload, context)
+        case .someIp: SomeIPParser.detects(payload, context)
+        case .ping: PingParser.detects(payload)
         default: false
+        }
+    }
+
+    /// Direction of a payload that was detected. Most detectors know requests only.
+    static func direction(_ proto: L7Protocol, of payload: RawSpan) -> PacketDirection {
+        switch proto {
+        case .someIp: SomeIPParser.direction(of: payload)
+        case .ping: PingParser.direction(of: payload)
+        default: .clientToServer
         }
     }
 
@@ -172,6 +211,13 @@ enum L7Parser {
             return parser.parse(payload, context, settings, into: &out)
         case .http2(let parser): return parser.parse(payload, context, settings, into: &out)
         case .dns(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .sofaRPC(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .dubbo(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .fastCGI(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .brpc(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .tars(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .someIp(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .ping(let parser): return parser.parse(payload, context, settings, into: &out)
         case .mysql(var parser):
             self = .none
             defer { self = .mysql(parser) }

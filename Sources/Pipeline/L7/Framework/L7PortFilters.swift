@@ -28,10 +28,10 @@ package struct L7PortFilters: Sendable {
         }
     }
 
-    /// 1-65535 unless listed: port 0 is never looked at.
+    /// 1-65535 unless listed: port 0 is never looked at, but echoes have no other.
     private var ports: [L7Protocol: Ports] = [
         .oracle: .some([1521...1521]), .dameng: .some([5236...5236]), .memcached: .some([11211...11211]),
-        .dns: .some([53...53, 5353...5353]), .tls: .some([443...443, 6443...6443]),
+        .dns: .some([53...53, 5353...5353]), .tls: .some([443...443, 6443...6443]), .ping: .all,
     ]
 
     package init() {}

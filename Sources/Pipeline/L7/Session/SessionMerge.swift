@@ -47,6 +47,7 @@ extension L7FlowLog {
         if version.isEmpty { version = record.pointee.version }
         if requestLength < 0 { requestLength = record.pointee.requestLength }
         if responseLength < 0 { responseLength = record.pointee.responseLength }
+        if responseLength <= 0 { responseLength = record.pointee.responseLength }
         if takesStatus(record.pointee.responseStatus, proto) { responseStatus = record.pointee.responseStatus }
         if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
             responseCode = record.pointee.responseCode
@@ -64,6 +65,8 @@ extension L7FlowLog {
             // What was chosen, and all messages of the handshake.
             version = record.pointee.version
             requestType += "|" + record.pointee.requestType
+        // Nor do its sessions have the response's bytes (trap).
+        case .brpc: break
         default: capturedResponseByte = record.pointee.capturedResponseByte
         }
         if record.pointee.isPlain { return }
@@ -84,6 +87,8 @@ extension L7FlowLog {
         case .openWire: responseStatus == L7ResponseStatus.ok.rawValue
         // A successful session stays unknown (trap).
         case .pulsar: new != L7ResponseStatus.ok.rawValue
+        // A successful session stays unknown (trap).
+        case .brpc: new != L7ResponseStatus.ok.rawValue
         default: true
         }
     }

@@ -29,8 +29,11 @@ package struct TraceName: Sendable, Equatable {
     package let name: String
     let format: Format
     let header: HeaderName
+    /// As configured, trimmed: attachments of RPC calls are looked for in this spelling.
+    let spelling: [UInt8]
 
     package init(_ configured: String) {
+        spelling = Array(trimmed(configured).utf8)
         let lower = asciiLowerCased(String(trimmed(configured)))
         name = lower.firstIndex(of: ".").map { String(lower[..<$0]) } ?? lower
         header = HeaderName(name)
@@ -47,6 +50,15 @@ package struct TraceName: Sendable, Equatable {
             case "x-tingyun", "cloudwise": .closed
             default: .whole
             }
+    }
+
+    /// Attachments of Dubbo calls carry it. Source: agent-l7-protocols.md 9.
+    var isForAttachments: Bool {
+        switch format {
+        case .sw3, .whole: true
+        case .skywalking: name == "sw8"
+        default: false
+        }
     }
 
     /// Trace id in a header value; nil = none.
