@@ -10,12 +10,10 @@ enum Fuzz {
         [
             LinkTarget.self, NetworkTarget.self, VXLANTarget.self, GeneveTarget.self, NSHTarget.self, IPIPTarget.self,
             TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self, TLSTarget.self,
-            TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self, AMQPTarget.self, NATSTarget.self,
-            PulsarTarget.self, ZMTPTarget.self, RocketMQTarget.self, OpenWireTarget.self,
-            TEBTarget.self, ERSPANTarget.self, FlowMapTarget.self, HTTP2Target.self,
             PostgreSQLTarget.self, KafkaTarget.self, MQTTTarget.self, MemcachedTarget.self, MongoDBTarget.self,
             DubboTarget.self, SofaRPCTarget.self, FastCGITarget.self, BrpcTarget.self, TarsTarget.self,
-            SomeIPTarget.self,
+            SomeIPTarget.self, AMQPTarget.self, NATSTarget.self, PulsarTarget.self, ZMTPTarget.self,
+            RocketMQTarget.self, OpenWireTarget.self,
         ]
     }
     private static let round = 1000

@@ -17,14 +17,7 @@ import Testing
         }
     }
 
-    static let protocols: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
-    static let protocols: [L7Protocol] = [
-        .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .openWire, .rocketMQ, .pulsar, .zmtp,
-    static let protocols: [L7Protocol] = [
-        .http1, .http2, .dns, .mysql, .redis, .kafka, .mongodb, .memcached, .postgresql, .mqtt,
-    static let protocols: [L7Protocol] = [
-        .http1, .http2, .dns, .mysql, .redis, .sofaRPC, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
-    ]
+    static let protocols = L7Parser.order
 
     @Test(arguments: protocols)
     func randomBytes(_ proto: L7Protocol) {

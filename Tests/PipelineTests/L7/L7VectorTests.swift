@@ -6,13 +6,12 @@ import Testing
 
 @Suite struct L7VectorTests {
     static let protocols: Set<String> = [
-        "http", "http2", "grpc", "dns", "mysql", "redis", "amqp", "nats", "openwire", "rocketmq", "pulsar", "zmtp",
+        "http", "http2", "grpc", "dns", "mysql", "redis", "kafka", "mongodb", "memcached", "postgresql", "mqtt",
+        "sofarpc", "dubbo", "fastcgi", "brpc", "tars", "someip", "amqp", "nats", "openwire", "rocketmq", "pulsar",
+        "zmtp",
     ]
     /// The server may speak first, and is taken for the client then (agent-l7.md 4.4, trap).
     static let serverFirst: Set<String> = ["nats", "openwire", "zmtp"]
-        "http", "http2", "grpc", "dns", "mysql", "redis", "kafka", "mongodb", "memcached", "postgresql", "mqtt",
-        "http", "http2", "grpc", "dns", "mysql", "redis", "sofarpc", "dubbo", "fastcgi", "brpc", "tars", "someip",
-    ]
 
     /// One flow per 5-tuple, recognised by the engine like live traffic.
     @Test(arguments: TestVectors.cases(protocols).filter(\.isBlackbox))

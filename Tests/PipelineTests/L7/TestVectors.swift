@@ -108,7 +108,6 @@ enum TestVectors {
             "captured_response_byte": Int(log.capturedResponseByte),
             "response_duration": Int(log.base.rrtNs / 1000), "request_id": Int(log.ext?.requestID ?? 0),
             "http_proxy_client": log.ext?.clientIP ?? "", "x_request_id_0": log.ext?.xRequestID0 ?? "",
-            "x_request_id_1": log.ext?.xRequestID1 ?? "", "trace_id": log.trace?.traceIDs.first ?? "",
             "x_request_id_1": log.ext?.xRequestID1 ?? "", "sql_affected_rows": Int(log.rowEffect),
             "trace_id": log.trace?.traceIDs.first ?? "",
             "span_id": log.trace?.spanID ?? "",

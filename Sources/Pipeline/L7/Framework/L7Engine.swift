@@ -226,7 +226,7 @@ package struct L7Engine: ~Copyable {
         var context = L7ParseContext(
             direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
             mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq,
-            timeUs: packet.timeNs / 1000)
+            timeUs: packet.timeNs / 1000,
             followsStream: settings.reassembly.isEnabled && packet.l4Protocol == .tcp)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {

@@ -30,39 +30,29 @@ enum L7Parser {
     case mysql(MySQLParser)
     case kafka(KafkaParser)
     case redis(RedisParser)
-    case tls(TLSParser)
-
-    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [.http1, .http2, .dns, .mysql, .redis, .tls]
+    case mongodb(MongoDBParser)
+    case memcached(MemcachedParser)
+    case postgresql(PostgreSQLParser)
+    case sofaRPC(SofaRPCParser)
+    case dubbo(DubboParser)
+    case fastCGI(FastCGIParser)
+    case brpc(BrpcParser)
+    case tars(TarsParser)
+    case mqtt(MQTTParser)
     case amqp(AMQPParser)
     case nats(NATSParser)
     case pulsar(PulsarParser)
     case zmtp(ZMTPParser)
     case rocketMQ(RocketMQParser)
     case openWire(OpenWireParser)
-
-    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [
-        .http1, .http2, .dns, .mysql, .redis, .amqp, .nats, .pulsar, .zmtp, .rocketMQ, .openWire,
-    case mongodb(MongoDBParser)
-    case memcached(MemcachedParser)
-    case postgresql(PostgreSQLParser)
-    case mqtt(MQTTParser)
-
-    /// Detectors in the order in which they are asked (agent-l7.md 4.1).
-    static let order: [L7Protocol] = [
-        .http1, .http2, .dns, .mysql, .kafka, .redis, .mongodb, .memcached, .postgresql, .mqtt,
-    case sofaRPC(SofaRPCParser)
-    case dubbo(DubboParser)
-    case fastCGI(FastCGIParser)
-    case brpc(BrpcParser)
-    case tars(TarsParser)
+    case tls(TLSParser)
     case someIp(SomeIPParser)
     case ping(PingParser)
 
     /// Detectors in the order in which they are asked (agent-l7.md 4.1).
     static let order: [L7Protocol] = [
-        .http1, .http2, .dns, .sofaRPC, .mysql, .redis, .dubbo, .fastCGI, .brpc, .tars, .someIp, .ping,
+        .http1, .http2, .dns, .sofaRPC, .mysql, .kafka, .redis, .mongodb, .memcached, .postgresql, .dubbo, .fastCGI,
+        .brpc, .tars, .mqtt, .amqp, .nats, .pulsar, .zmtp, .rocketMQ, .openWire, .tls, .someIp, .ping,
     ]
 
     static func runs(_ proto: L7Protocol, on l4: L4Protocol) -> Bool {

@@ -46,7 +46,6 @@ extension L7FlowLog {
         }
         if version.isEmpty { version = record.pointee.version }
         if requestLength < 0 { requestLength = record.pointee.requestLength }
-        if responseLength < 0 { responseLength = record.pointee.responseLength }
         if responseLength <= 0 { responseLength = record.pointee.responseLength }
         if takesStatus(record.pointee.responseStatus, proto) { responseStatus = record.pointee.responseStatus }
         if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
@@ -86,9 +85,7 @@ extension L7FlowLog {
         case .amqp, .rocketMQ: responseStatus == L7ResponseStatus.unknown.rawValue
         case .openWire: responseStatus == L7ResponseStatus.ok.rawValue
         // A successful session stays unknown (trap).
-        case .pulsar: new != L7ResponseStatus.ok.rawValue
-        // A successful session stays unknown (trap).
-        case .brpc: new != L7ResponseStatus.ok.rawValue
+        case .pulsar, .brpc: new != L7ResponseStatus.ok.rawValue
         default: true
         }
     }
