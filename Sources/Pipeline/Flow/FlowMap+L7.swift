@@ -77,18 +77,9 @@ extension FlowMap {
             let item = waiting.item(number)
             let node = nodes[item.node]
             node.pointee.hasWaitingPayload = false
-            let direction = item.packet.pointee.direction
             parseL7(node, item.node, &item.packet.pointee, payload: RawSpan(_unsafeBytes: item.payload))
-            if item.packet.pointee.direction != direction { reverseWaiting(of: item.node, after: number) }
         }
         waiting.removeAll()
-    }
-
-    /// Packets of a flow that was reversed, behind the one that told it.
-    private func reverseWaiting(of node: Int32, after number: Int) {
-        for later in number &+ 1..<waiting.count where waiting.item(later).node == node {
-            waiting.item(later).packet.pointee.direction = waiting.item(later).packet.pointee.direction.reversed
-        }
     }
 
     @inline(__always)

@@ -406,7 +406,13 @@ package struct FlowMap: ~Copyable {
         _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
         frame: UnsafeRawBufferPointer
     ) {
-        if node.pointee.hasWaitingPayload { parseWaiting() }
+        if node.pointee.hasWaitingPayload {
+            let wasReversed = node.pointee.isReversed
+            parseWaiting()
+            if node.pointee.isReversed != wasReversed {
+                packet.pointee.direction = packet.pointee.direction.reversed
+            }
+        }
         if !node.pointee.periodSenders.isEmpty,
             packet.pointee.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000
                 || packet.pointee.timeNs < node.pointee.statTimeNs

@@ -15,13 +15,18 @@ struct BSONText {
     private(set) var text = ""
     private(set) var outcome = Outcome()
 
+    /// Where it stops: a number of eight bytes may have hundreds of digits.
+    private let limit: Int
+
     /// A document in a range of the payload.
     static func of(_ payload: RawSpan, _ range: Range<Int>) -> BSONText {
-        var out = BSONText()
+        var out = BSONText(limit: range.count &* 8)
         var cursor = ByteCursor(payload, at: range.lowerBound, end: range.upperBound)
         _ = out.document(payload, &cursor, isArray: false, depth: 0)
         return out
     }
+
+    private init(limit: Int) { self.limit = limit }
 
     /// False: the document ended too early.
     private mutating func document(
@@ -34,7 +39,7 @@ struct BSONText {
         text += isArray ? "[" : "{"
         var isFirst = true
         var isGood = true
-        while let type = inner.u8(payload), type != 0 {
+        while let type = inner.u8(payload), type != 0, text.utf8.count <= limit {
             guard let key = inner.cString(payload) else {
                 isGood = false
                 break
