@@ -8,7 +8,9 @@ private func bytes(_ notation: String) -> [UInt8] {
             out.append(contentsOf: part.utf8)
         } else {
             let digits = part.compactMap(\.hexDigitValue)
-            for at in stride(from: 0, to: digits.count - 1, by: 2) { out.append(UInt8(digits[at] << 4 | digits[at + 1])) }
+            for at in stride(from: 0, to: digits.count - 1, by: 2) {
+                out.append(UInt8(digits[at] << 4 | digits[at + 1]))
+            }
         }
     }
     return out
@@ -41,7 +43,8 @@ struct DubboTarget: L7Target {
                 false,
                 frame(
                     0xd7, 0,
-                    "00000006 4e '2.0.2' 00000004 4c 'a.B' 00000002 4a '0' 00000004 4c 'get' 'sw8' 79 0d '1-YQ==-Yg==-3' 91")
+                    "00000006 4e '2.0.2' 00000004 4c 'a.B' 00000002 4a '0' 00000004 4c 'get' 'sw8' 79 0d '1-YQ==-Yg==-3' 91"
+                )
             ), (false, frame(0xc8, 0, "'2.0.' b2 '612ec2' b0 '67e5' f4 '0123456789012345678901234567890123456789'")),
         ],
     ]

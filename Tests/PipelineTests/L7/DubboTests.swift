@@ -15,7 +15,8 @@ import Testing
     static func hessian(_ texts: [String]) -> [UInt8] {
         texts.flatMap { text -> [UInt8] in
             let bytes = Array(text.utf8)
-            return (bytes.count < 32 ? [UInt8(bytes.count)] : [0x30 | UInt8(bytes.count >> 8), UInt8(bytes.count & 255)])
+            return
+                (bytes.count < 32 ? [UInt8(bytes.count)] : [0x30 | UInt8(bytes.count >> 8), UInt8(bytes.count & 255)])
                 + bytes
         }
     }
@@ -25,7 +26,8 @@ import Testing
 
     @Test func hessianRequestAndResponse() {
         var bench = L7ParserTests.Bench(.dubbo)
-        let request = Self.frame(0xc2, id: 0x1_0000_0007, Self.hessian(Self.call + ["Ljava/lang/String;", "sw8", Self.sw8]))
+        let request = Self.frame(
+            0xc2, id: 0x1_0000_0007, Self.hessian(Self.call + ["Ljava/lang/String;", "sw8", Self.sw8]))
         let isDetected = DubboParser.detects(request.span.bytes)
         #expect(isDetected)
         let message = bench.feed(request).1.first
@@ -45,7 +47,8 @@ import Testing
 
     @Test(
         arguments: [
-            (20, .ok), (30, .clientError), (31, .serverError), (40, .clientError), (50, .serverError), (60, .serverError),
+            (20, .ok), (30, .clientError), (31, .serverError), (40, .clientError), (50, .serverError),
+            (60, .serverError),
             (70, .serverError), (80, .serverError), (90, .clientError), (100, .serverError), (21, .ok),
         ] as [(UInt8, L7ResponseStatus)])
     func status(_ code: UInt8, _ status: L7ResponseStatus) {
@@ -114,7 +117,9 @@ import Testing
         bench.settings.trace.set(traceNames: ["EagleEye-TraceID", "traceparent", "sw8"])
         bench.settings.trace.set(spanNames: ["EagleEye-SpanID"])
         let body = Self.hessian(
-            Self.call + ["L;", "sw8", Self.sw8, "traceparent", "00-a-b-01", "EagleEye-TraceID", "t1", "EagleEye-SpanID", "-5"])
+            Self.call + [
+                "L;", "sw8", Self.sw8, "traceparent", "00-a-b-01", "EagleEye-TraceID", "t1", "EagleEye-SpanID", "-5",
+            ])
         let message = bench.feed(Self.frame(0xc2, body)).1.first
         #expect(message?.log.trace?.traceIDs == ["t1", "trace"])
         #expect(message?.log.trace?.spanID == "-5")

@@ -21,7 +21,9 @@ import Testing
     }
 
     static let begin = record(1, [0, 1, 0, 0, 0, 0, 0, 0])
-    static let get = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a?b=1"), ("HTTP_HOST", "h:80"), ("DOCUMENT_URI", "/i.php")]
+    static let get = [
+        ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a?b=1"), ("HTTP_HOST", "h:80"), ("DOCUMENT_URI", "/i.php"),
+    ]
 
     static func output(_ text: String, id: UInt8 = 1) -> [UInt8] {
         record(6, Array(text.utf8), id: id) + record(3, [0, 0, 0, 0, 0, 0, 0, 0], id: id)
@@ -44,8 +46,10 @@ import Testing
 
     @Test(
         arguments: [
-            ("Content-type: text/html\r\n\r\n", 200), ("A: b\r\nStatus: 503 x\r\n\r\n", 503), ("A: b\r\n\r\nStatus: 500 x\r\n", 200),
-            ("status: 500 x\r\n\r\n", 200), ("Status: 20\r\n\r\n", nil), ("Status: abc\r\n\r\n", nil), ("no header", nil),
+            ("Content-type: text/html\r\n\r\n", 200), ("A: b\r\nStatus: 503 x\r\n\r\n", 503),
+            ("A: b\r\n\r\nStatus: 500 x\r\n", 200),
+            ("status: 500 x\r\n\r\n", 200), ("Status: 20\r\n\r\n", nil), ("Status: abc\r\n\r\n", nil),
+            ("no header", nil),
             (": x\r\n\r\n", nil), ("A:\r\n\r\n", nil), ("", nil),
         ] as [(String, Int32?)])
     func responseCode(_ text: String, _ code: Int32?) {
@@ -72,8 +76,10 @@ import Testing
 
     @Test(
         arguments: [
-            (params(get), true), (begin, false), (params([("REQUEST_METHOD", "BREW")]), false), (output("A: b\r\n"), false),
-            (record(6, [1]) + params(get), false), (record(12, []) + params(get), false), ([2] + params(get).dropFirst(), false),
+            (params(get), true), (begin, false), (params([("REQUEST_METHOD", "BREW")]), false),
+            (output("A: b\r\n"), false),
+            (record(6, [1]) + params(get), false), (record(12, []) + params(get), false),
+            ([2] + params(get).dropFirst(), false),
         ] as [([UInt8], Bool)])
     func detection(_ bytes: [UInt8], _ expected: Bool) {
         let found = FastCGIParser.detects(bytes.span.bytes)
@@ -83,12 +89,15 @@ import Testing
     @Test func severalAndCutMessages() {
         var bench = L7ParserTests.Bench(.fastCGI)
         let one = Self.begin + Self.params(Self.get) + Self.record(4, [])
-        let (_, out) = bench.feed(one + Self.record(1, [UInt8](repeating: 0, count: 8), id: 2) + Self.params(Self.get, id: 2))
+        let (_, out) = bench.feed(
+            one + Self.record(1, [UInt8](repeating: 0, count: 8), id: 2) + Self.params(Self.get, id: 2))
         #expect(out.map(\.sessionID) == [1, 2])
         #expect(bench.feed(Array(one.prefix(60)), mayWait: true).0 == .incomplete)
-        #expect(bench.feed(one + Self.record(5, [UInt8](repeating: 65, count: 99)).prefix(30), mayWait: true).0 == .parsed)
+        #expect(
+            bench.feed(one + Self.record(5, [UInt8](repeating: 65, count: 99)).prefix(30), mayWait: true).0 == .parsed)
         let answers = Self.output("A: b\r\n\r\n") + Self.output("Status: 302 x\r\n\r\n", id: 2)
         #expect(bench.feed(answers, .serverToClient).1.map(\.log.responseCode) == [200, 302])
-        #expect(bench.feed(Array(Self.output("A: b\r\nC: d").prefix(15)), .serverToClient, mayWait: true).0 == .incomplete)
+        #expect(
+            bench.feed(Array(Self.output("A: b\r\nC: d").prefix(15)), .serverToClient, mayWait: true).0 == .incomplete)
     }
 }

@@ -64,7 +64,8 @@ import Testing
         let isDraft = definition[0] == 0x4f
         let content =
             definition + DubboTests.hessian(["targetAppName", "methodName", "targetServiceUniqueName"])
-            + (isDraft ? [0x6f, 0x90] : [0x60]) + [0x4e] + DubboTests.hessian(["get", "com.x.S:1.0", "sofaTraceId", "t9"])
+            + (isDraft ? [0x6f, 0x90] : [0x60]) + [0x4e]
+            + DubboTests.hessian(["get", "com.x.S:1.0", "sofaTraceId", "t9"])
         let bytes = Self.request([("rpc_trace_context.sofaTraceId", "t1")], content: content)
         let isDetected = SofaRPCParser.detects(bytes.span.bytes)
         #expect(isDetected)

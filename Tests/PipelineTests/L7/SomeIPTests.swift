@@ -7,7 +7,10 @@ import Testing
     static func message(
         _ type: UInt8, code: UInt8 = 0, service: UInt16 = 0x1234, method: UInt16 = 7, body: [UInt8] = [1, 2]
     ) -> [UInt8] {
-        [UInt8(service >> 8), UInt8(service & 255), UInt8(method >> 8), UInt8(method & 255), 0, 0, 0, UInt8(body.count + 8)]
+        [
+            UInt8(service >> 8), UInt8(service & 255), UInt8(method >> 8), UInt8(method & 255), 0, 0, 0,
+            UInt8(body.count + 8),
+        ]
             + [0, 3, 0, 5, 1, 2, type, code] + body
     }
 
@@ -21,7 +24,8 @@ import Testing
             (0x20, 0, "TpRequest", .request, .unknown, ""),
         ] as [(UInt8, UInt8, String, LogMessageType, L7ResponseStatus, String)])
     func kinds(
-        _ type: UInt8, _ code: UInt8, _ name: String, _ expected: LogMessageType, _ status: L7ResponseStatus, _ text: String
+        _ type: UInt8, _ code: UInt8, _ name: String, _ expected: LogMessageType, _ status: L7ResponseStatus,
+        _ text: String
     ) {
         var bench = L7ParserTests.Bench(.someIp)
         let fromServer = type & 0x80 != 0 || type == 2
@@ -41,7 +45,8 @@ import Testing
 
     @Test(
         arguments: [
-            (message(0), true), (message(0x80), true), (message(0) + message(2), true), (message(0, body: []) + [0, 0], true),
+            (message(0), true), (message(0x80), true), (message(0) + message(2), true),
+            (message(0, body: []) + [0, 0], true),
             (message(0, code: 1), false), (message(3), false), (message(0x80, code: 0x60), false),
             (message(0) + [UInt8](repeating: 0, count: 16), false), (Array(message(0).dropLast()), false),
             (Array(message(0).prefix(15)), false),

@@ -5,12 +5,16 @@ import Testing
 
 @Suite struct TarsTests {
     static func packet(_ fields: [UInt8]) -> [UInt8] { [0, 0, 0, UInt8(fields.count + 4)] + fields }
-    static func text(_ tag: UInt8, _ text: String) -> [UInt8] { [tag << 4 | 6, UInt8(text.utf8.count)] + Array(text.utf8) }
+    static func text(_ tag: UInt8, _ text: String) -> [UInt8] {
+        [tag << 4 | 6, UInt8(text.utf8.count)] + Array(text.utf8)
+    }
 
     static let request = packet(
         [0x10, 1, 0x2c, 0x3c, 0x42, 0, 1, 0, 2] + text(5, "App.Srv.Obj") + text(6, "get") + [0x7d, 0, 0x0c])
 
-    static func response(_ result: [UInt8]) -> [UInt8] { packet([0x10, 3, 0x2c, 0x31, 1, 0, 0x4c] + result + [0x6d, 0, 0x0c]) }
+    static func response(_ result: [UInt8]) -> [UInt8] {
+        packet([0x10, 3, 0x2c, 0x31, 1, 0, 0x4c] + result + [0x6d, 0, 0x0c])
+    }
 
     @Test func requestAndResponse() {
         var bench = L7ParserTests.Bench(.tars)

@@ -175,7 +175,8 @@ struct SofaCall {
 
     private mutating func readHeaders(_ payload: RawSpan, _ range: Range<Int>) {
         var at = range.lowerBound
-        while let key = Self.text(payload, &at, range.upperBound), let value = Self.text(payload, &at, range.upperBound) {
+        while let key = Self.text(payload, &at, range.upperBound), let value = Self.text(payload, &at, range.upperBound)
+        {
             switch key.count {
             case 24 where payload.equals(key, "sofa_head_target_service"): service = value
             case 21 where payload.equals(key, "sofa_head_method_name"): method = value
