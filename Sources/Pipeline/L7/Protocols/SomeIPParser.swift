@@ -66,17 +66,18 @@ struct SomeIPParser {
         }
     }
 
-    /// A datagram holds whole messages and at most the padding of a short frame; a stream begins with one.
+    /// Whole messages; behind them a datagram may have the padding of a short frame, and a long segment ends within one.
     static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
-        guard var header = Header(payload, at: 0) else { return false }
-        guard context.l4Protocol == .udp else { return true }
-        var at = 8 &+ header.rest
-        while let next = Header(payload, at: at) {
-            header = next
-            at &+= 8 &+ header.rest
-        }
-        return at <= context.payloadSize && context.payloadSize &- at < Header.length
+        var at = 0
+        while let header = Header(payload, at: at), header.service != 0 { at &+= 8 &+ header.rest }
+        guard at > 0 else { return false }
+        let left = context.payloadSize &- at
+        guard context.l4Protocol == .tcp else { return left >= 0 && left < Header.length }
+        return left == 0 || left < Header.length && context.payloadSize >= longSegment
     }
+
+    /// Shorter segments are sent at the end of a message.
+    private static let longSegment = 512
 
     /// Who sent a payload that was detected.
     static func direction(of payload: RawSpan) -> PacketDirection {
