@@ -7,12 +7,18 @@ import Testing
 @Suite struct MQTTTests {
     typealias D = SampleData
 
-    @Test(arguments: [
-        (D.connect(), true), (D.connect(3, name: "MQIsdp"), true), (D.connect(5), true), (D.connect(6), false),
-        (D.connect(4, name: "MQTx"), false), (D.publish("a"), false), (Array(D.connect().dropLast()), false),
-        ([0x11] + Array(D.connect().dropFirst()), false), ([0x10, 0xff, 0xff, 0xff, 0xff, 1], false),
-    ])
-    func detection(_ bytes: [UInt8], _ expected: Bool) { #expect(MQTTParser.detects(bytes.span.bytes) == expected) }
+    private static let openings: [[UInt8]] = [D.connect(), D.connect(3, name: "MQIsdp"), D.connect(5)]
+    private static let others: [[UInt8]] = [
+        D.connect(6), D.connect(4, name: "MQTx"), D.publish("a"), Array(D.connect().dropLast()),
+        [0x11] + Array(D.connect().dropFirst()), [0x10, 0xff, 0xff, 0xff, 0xff, 1],
+    ]
+
+    private func detects(_ bytes: [UInt8]) -> Bool { MQTTParser.detects(bytes.span.bytes) }
+
+    @Test func detection() {
+        for bytes in Self.openings { #expect(detects(bytes), "\(bytes)") }
+        for bytes in Self.others { #expect(!detects(bytes), "\(bytes)") }
+    }
 
     @Test(arguments: [(3, "3.1"), (4, "3.1.1"), (5, "5.0")] as [(UInt8, String)])
     func connection(_ level: UInt8, _ version: String) {
