@@ -68,6 +68,7 @@ extension L7FlowLog {
         case .brpc: break
         default: capturedResponseByte = record.pointee.capturedResponseByte
         }
+        if proto == .postgresql { rowEffect = record.pointee.rowEffect }
         if record.pointee.isPlain { return }
         if let new = record.pointee.trace {
             if trace == nil { trace = new } else { trace?.merge(new) }
