@@ -92,6 +92,8 @@ def postgres_load(link):
     script = "".join(statement + ";\n" for _, statement, *_ in asked)
     done = run("psql", "-X", "-q", "-h", link.server_ip, "-U", "tester", "postgres", "-o", "/dev/null", netns=link.client,
                stdin=script.encode(), seconds=60)
+    # What psql sends ends with its semicolon.
+    asked = [(kind, statement + ";", *rest) for kind, statement, *rest in asked]
     failed = sum(status != OK for _, _, status, *_ in asked)
     errors = done.stderr.decode()
     check(errors.count("ERROR:") == failed, f"psql met {errors.count('ERROR:')} errors, not {failed}:\n{errors[:2000]}")
@@ -111,7 +113,7 @@ def mqtt_load(link):
     said = collections.Counter()
     watched = {"pub": "", "sub": ""}
     for qos in (0, 1, 2):
-        subscriber = Program(["mosquitto_sub", "-d", "-h", link.server_ip, "-t", f"plant/{qos}/#", "-q", str(qos), "-C", "40",
+        subscriber = Program(["stdbuf", "-oL", "mosquitto_sub", "-d", "-h", link.server_ip, "-t", f"plant/{qos}/#", "-q", str(qos), "-C", "40",
                               "-i", f"sub{qos}"], f"sub{qos}", netns=link.client)
         wait_until(lambda: "SUBACK" in subscriber.out, "the subscriber is subscribed")
         lines = "".join(f"message {n} {'x' * (n * 97)}\n" for n in range(40))
