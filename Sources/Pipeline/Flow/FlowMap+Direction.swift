@@ -13,13 +13,14 @@ extension FlowMap {
         )
     }
 
-    private func flowKeys(_ node: UnsafeMutablePointer<FlowNode>) -> (ServiceTable.Key, ServiceTable.Key) {
-        (
+    private mutating func flowKeys(_ node: UnsafeMutablePointer<FlowNode>) -> (ServiceTable.Key, ServiceTable.Key) {
+        let addresses = parts.addresses(of: node)
+        return (
             ServiceTable.Key(
-                ip: node.pointee.ipSrc, epc: Int16(truncatingIfNeeded: node.pointee.src.epc), port: node.pointee.portSrc
+                ip: addresses.src, epc: Int16(truncatingIfNeeded: node.pointee.src.epc), port: node.pointee.portSrc
             ),
             ServiceTable.Key(
-                ip: node.pointee.ipDst, epc: Int16(truncatingIfNeeded: node.pointee.dst.epc), port: node.pointee.portDst
+                ip: addresses.dst, epc: Int16(truncatingIfNeeded: node.pointee.dst.epc), port: node.pointee.portDst
             )
         )
     }
@@ -36,12 +37,11 @@ extension FlowMap {
             : services.udpScore(isIPv6: packet.isIPv6, isFirst: isFirst, src: src, dst: dst)
         if packet.direction == .serverToClient { score = (score.dst, score.src) }
         if score.src > score.dst {
-            node.pointee.reverse(isFirstPacket: isFirst)
+            parts.reverse(node, isFirstPacket: isFirst)
             packet.direction = packet.direction.reversed
             score = (score.dst, score.src)
         }
-        node.pointee.directionScore = score.dst
-        node.pointee.isActiveService = score.dst == ServiceTable.max
+        node.pointee.setScore(score.dst)
     }
 
     /// Before every record. Returns whether the flow was reversed.
@@ -49,7 +49,7 @@ extension FlowMap {
         guard node.pointee.l4Protocol == .tcp || node.pointee.l4Protocol == .udp else { return false }
         let (src, dst) = flowKeys(node)
         var score: (src: UInt8, dst: UInt8)
-        let isIPv6 = node.pointee.ethType == EtherType.ipv6
+        let isIPv6 = node.pointee.isIPv6
         if node.pointee.l4Protocol == .tcp, node.pointee.src.hasTOA || node.pointee.dst.hasTOA {
             score = services.tcpScore(
                 isIPv6: isIPv6, isFirst: false, flags: 0, toaFromSource: node.pointee.src.hasTOA,
@@ -59,21 +59,27 @@ extension FlowMap {
         }
         var isReversed = false
         if score.src > score.dst {
-            node.pointee.reverse(isFirstPacket: false)
+            parts.reverse(node, isFirstPacket: false)
             score = (score.dst, score.src)
             isReversed = true
         }
-        node.pointee.directionScore = score.dst
-        node.pointee.isActiveService = score.dst == ServiceTable.max
+        node.pointee.setScore(score.dst)
         return isReversed
     }
 
     /// An L7 parser recognised the other end as server: turns the flow and teaches the table. Source: agent-flow.md 9, last rules.
     mutating func reverseByL7(_ node: UnsafeMutablePointer<FlowNode>) {
-        node.pointee.reverse(isFirstPacket: false)
+        parts.reverse(node, isFirstPacket: false)
         let (src, dst) = flowKeys(node)
-        services.learnFromL7(isIPv6: node.pointee.ethType == EtherType.ipv6, src: src, dst: dst)
-        node.pointee.directionScore = ServiceTable.maxFromL7
-        node.pointee.isActiveService = false
+        services.learnFromL7(isIPv6: node.pointee.isIPv6, src: src, dst: dst)
+        node.pointee.setScore(ServiceTable.maxFromL7)
+    }
+}
+
+extension FlowNode {
+    /// - Parameter score: of the destination.
+    fileprivate mutating func setScore(_ score: UInt8) {
+        directionScore = score
+        if score == ServiceTable.max { marks.insert(.activeService) } else { marks.remove(.activeService) }
     }
 }

@@ -58,7 +58,7 @@ extension FlowMap {
         let header = packet.pointee.l4Protocol == .icmp ? 8 : 0
         let start = Int(packet.pointee.payloadOffset) - header
         let end = start + header + Int(packet.pointee.payloadCaptured)
-        node.pointee.hasWaitingPayload = true
+        node.pointee.marks.insert(.waitingPayload)
         waiting.append(
             WaitingPayloads.Item(
                 node: index, packet: packet,
@@ -76,7 +76,7 @@ extension FlowMap {
         for number in 0..<waiting.count {
             let item = waiting.item(number)
             let node = nodes[item.node]
-            node.pointee.hasWaitingPayload = false
+            node.pointee.marks.remove(.waitingPayload)
             parseL7(node, item.node, &item.packet.pointee, payload: RawSpan(_unsafeBytes: item.payload))
         }
         waiting.removeAll()
@@ -110,20 +110,21 @@ extension FlowMap {
         case .failed, .parsed: break
         }
         if outcome.l7Protocol != .unknown { node.pointee.l7Protocol = outcome.l7Protocol.rawValue }
-        node.pointee.l7FailedCount &+= outcome.failedCount
+        if outcome.failedCount > 0 { parts.l7Counts(of: node).pointee.failedCount &+= outcome.failedCount }
         guard outcome.result == .parsed else { return }
         if l7.output.tlsRttUs != 0 {
-            node.pointee.l7Perf.tlsRtt = max(node.pointee.l7Perf.tlsRtt, l7.output.tlsRttUs)
+            let counts = parts.l7Counts(of: node)
+            counts.pointee.stats.tlsRtt = max(counts.pointee.stats.tlsRtt, l7.output.tlsRttUs)
             l7.output.tlsRttUs = 0
         }
         for position in first..<l7.output.messages.count where l7.output.messages[position].pointee.hasStats {
-            node.pointee.l7Perf.merge(l7.output.messages[position].pointee.stats)
+            parts.l7Counts(of: node).pointee.stats.merge(l7.output.messages[position].pointee.stats)
         }
         if outcome.direction != packet.direction, node.pointee.directionScore != ServiceTable.max {
             reverseByL7(node)
             packet.direction = packet.direction.reversed
         }
-        if outcome.namesDomain { node.pointee.hasExtra = true }
+        if outcome.namesDomain { node.pointee.marks.insert(.extra) }
         for position in first..<l7.output.messages.count { complete(position, node) }
     }
 
@@ -145,10 +146,11 @@ extension FlowMap {
 
     /// Gives a parsed message the identity of its flow, and the metrics their counters. Source: agent-l7.md 6.6, 7.
     private mutating func complete(_ position: Int, _ node: UnsafeMutablePointer<FlowNode>) {
-        let isIPv6 = node.pointee.ethType == EtherType.ipv6
+        let isIPv6 = node.pointee.isIPv6
         let agentID = settings.agentID
         // After a reversal the flow is seen from elsewhere. Source: agent-flow.md 12.
-        if !node.pointee.isTapSideKnown { computeTapSide(node) }
+        if !node.pointee.marks.contains(.tapSideKnown) { computeTapSide(node) }
+        let ends = ends(of: node)
         let message = l7.output.messages[position]
         message.pointee.log.directionScore = node.pointee.directionScore
         message.pointee.log.base.flowID = node.pointee.flowID
@@ -156,12 +158,10 @@ extension FlowMap {
         message.pointee.log.base.agentID = agentID
         message.pointee.log.base.tapType = node.pointee.tapType
         message.pointee.log.base.tapSide = node.pointee.tapSide.rawValue
-        message.pointee.log.base.ipSrc =
-            node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-        message.pointee.log.base.ipDst =
-            node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
-        message.pointee.log.base.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
-        message.pointee.log.base.portDst = node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst
+        message.pointee.log.base.ipSrc = ends.real.src
+        message.pointee.log.base.ipDst = ends.real.dst
+        message.pointee.log.base.portSrc = ends.portSrc
+        message.pointee.log.base.portDst = ends.portDst
         message.pointee.log.base.isIPv6 = isIPv6
         message.pointee.log.base.l3EpcIDSrc = node.pointee.src.epc
         message.pointee.log.base.l3EpcIDDst = node.pointee.dst.epc
@@ -171,7 +171,7 @@ extension FlowMap {
         l7.stats.append(L7Stats())
         let last = l7.stats.count &- 1
         withUnsafeMutablePointer(to: &l7.stats[last]) { stats in
-            FlowMap.fill(&stats.pointee, node, closing: nil, agentID: agentID)
+            FlowMap.fill(&stats.pointee, node, ends, closing: nil, agentID: agentID)
             stats.pointee.timeSeconds = UInt32(truncatingIfNeeded: message.pointee.log.base.endTimeNs / 1_000_000_000)
             stats.pointee.stats = message.pointee.stats
             stats.pointee.isReversed = message.pointee.isReversed
@@ -184,9 +184,9 @@ extension FlowMap {
     mutating func emitL7Stats(_ node: UnsafeMutablePointer<FlowNode>, closing: CloseType?) {
         guard node.pointee.l7Protocol != 0, l7.isEnabled, closing != nil else { return }
         var stats = L7Stats()
-        FlowMap.fill(&stats, node, closing: closing, agentID: settings.agentID)
+        FlowMap.fill(&stats, node, ends(of: node), closing: closing, agentID: settings.agentID)
         stats.timeSeconds = UInt32(truncatingIfNeeded: startSeconds)
-        stats.stats.errTimeout = node.pointee.l7Perf.errTimeout
+        stats.stats.errTimeout = parts.knownL7Counts(of: node)?.pointee.stats.errTimeout ?? 0
         l7.stats.append(stats)
         stats.isReversed = true
         stats.stats.errTimeout = 0
@@ -196,48 +196,52 @@ extension FlowMap {
     /// Requests that never got an answer count as timeouts of the flow's last record.
     mutating func closeL7(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
         guard node.pointee.l7 >= 0 else { return }
-        if node.pointee.hasExtra { updateExtra(node, index) }
+        if node.pointee.marks.contains(.extra) { updateExtra(node, index) }
         let first = l7.output.messages.count
         let closed = l7.engine.close(slot: node.pointee.l7, into: &l7.output)
-        node.pointee.l7Perf.merge(l7.output.messages.stats(from: first))
-        node.pointee.l7FailedCount &+= closed.held.failedCount
-        for position in first..<l7.output.messages.count { complete(position, node) }
-        node.pointee.l7Perf.errTimeout &+= closed.forwardTimeouts &+ closed.reversedTimeouts
+        let timeouts = closed.forwardTimeouts &+ closed.reversedTimeouts
+        if l7.output.messages.count > first || closed.held.failedCount | timeouts > 0 {
+            let counts = parts.l7Counts(of: node)
+            counts.pointee.stats.merge(l7.output.messages.stats(from: first))
+            counts.pointee.stats.errTimeout &+= timeouts
+            counts.pointee.failedCount &+= closed.held.failedCount
+            for position in first..<l7.output.messages.count { complete(position, node) }
+        }
         node.pointee.l7 = -1
     }
 
     private static func fill(
-        _ stats: inout L7Stats, _ node: UnsafeMutablePointer<FlowNode>, closing: CloseType?, agentID: UInt16
+        _ stats: inout L7Stats, _ node: UnsafeMutablePointer<FlowNode>, _ ends: NodeEnds, closing: CloseType?,
+        agentID: UInt16
     ) {
         stats.flowID = node.pointee.flowID
         stats.l7Protocol = node.pointee.l7Protocol
-        stats.flow = facts(of: node)
+        stats.flow = facts(of: node, ends)
         stats.macSrc = node.pointee.macSrc
         stats.macDst = node.pointee.macDst
         stats.tapType = node.pointee.tapType
-        stats.portSrc = node.pointee.src.hasTOA ? node.pointee.src.toaPort : node.pointee.portSrc
+        stats.portSrc = ends.portSrc
         stats.directionScore = node.pointee.directionScore
         stats.closeType = (closing ?? .forcedReport).rawValue
     }
 
     @inline(__always)
-    private static func facts(of node: UnsafeMutablePointer<FlowNode>) -> FlowFacts {
+    private static func facts(of node: UnsafeMutablePointer<FlowNode>, _ ends: NodeEnds) -> FlowFacts {
         var facts = FlowFacts()
         facts.tapPort = node.pointee.tapPort
-        facts.src = node.pointee.src.hasTOA ? IPAddress(v4: node.pointee.src.toaIP) : node.pointee.ipSrc
-        facts.dst = node.pointee.dst.hasTOA ? IPAddress(v4: node.pointee.dst.toaIP) : node.pointee.ipDst
+        facts.src = ends.real.src
+        facts.dst = ends.real.dst
         facts.place = FlowFacts.place(
-            node.pointee.src.epc, node.pointee.dst.epc,
-            port: node.pointee.dst.hasTOA ? node.pointee.dst.toaPort : node.pointee.portDst,
-            tapType: node.pointee.tapType, proto: node.pointee.proto)
+            node.pointee.src.epc, node.pointee.dst.epc, port: ends.portDst, tapType: node.pointee.tapType,
+            proto: node.pointee.proto)
         facts.view = FlowFacts.view(
             signal: Raw.packet, tapSide: node.pointee.tapSide.rawValue, tunnel: node.pointee.tunnelType.rawValue)
         facts.srcDirection = node.pointee.srcDirection.rawValue
         facts.dstDirection = node.pointee.dstDirection.rawValue
-        facts.set(FlowFacts.Flags.isIPv6, node.pointee.ethType == Raw.ipv6)
-        facts.set(FlowFacts.Flags.isActiveService, node.pointee.isActiveService)
-        facts.set(FlowFacts.Flags.isDeviceSrc, node.pointee.src.isDevice)
-        facts.set(FlowFacts.Flags.isDeviceDst, node.pointee.dst.isDevice)
+        facts.set(FlowFacts.Flags.isIPv6, node.pointee.isIPv6)
+        facts.set(FlowFacts.Flags.isActiveService, node.pointee.marks.contains(.activeService))
+        facts.set(FlowFacts.Flags.isDeviceSrc, node.pointee.src.marks.contains(.device))
+        facts.set(FlowFacts.Flags.isDeviceDst, node.pointee.dst.marks.contains(.device))
         facts.set(FlowFacts.Flags.hasEnds, facts.showsMac || node.pointee.tapType > 0xff)
         return facts
     }

@@ -39,14 +39,12 @@ extension FlowMap {
         }
         if packet.pointee.ethType != EtherType.ipv4, packet.pointee.ethType != EtherType.ipv6 {
             if node.pointee.macSrc == packet.pointee.macSrc, node.pointee.macDst == packet.pointee.macDst,
-                node.pointee.ipSrc == packet.pointee.ipSrc,
-                node.pointee.ipDst == packet.pointee.ipDst
+                node.pointee.addresses == FlowMap.narrow(packet.pointee.ipSrc, packet.pointee.ipDst)
             {
                 return .clientToServer
             }
             if node.pointee.macSrc == packet.pointee.macDst, node.pointee.macDst == packet.pointee.macSrc,
-                node.pointee.ipSrc == packet.pointee.ipDst,
-                node.pointee.ipDst == packet.pointee.ipSrc
+                node.pointee.addresses == FlowMap.narrow(packet.pointee.ipDst, packet.pointee.ipSrc)
             {
                 return .serverToClient
             }
@@ -55,19 +53,9 @@ extension FlowMap {
         guard node.pointee.proto == packet.pointee.proto,
             node.pointee.tunnelType == packet.pointee.tunnel.type || ignoresTunnelType
         else { return nil }
-        let direction: PacketDirection
-        if node.pointee.portSrc == packet.pointee.portSrc, node.pointee.portDst == packet.pointee.portDst,
-            node.pointee.ipSrc == packet.pointee.ipSrc,
-            node.pointee.ipDst == packet.pointee.ipDst
-        {
-            direction = .clientToServer
-        } else if node.pointee.portSrc == packet.pointee.portDst, node.pointee.portDst == packet.pointee.portSrc,
-            node.pointee.ipSrc == packet.pointee.ipDst, node.pointee.ipDst == packet.pointee.ipSrc
-        {
-            direction = .serverToClient
-        } else {
-            return nil
-        }
+        guard
+            let direction = packet.pointee.isIPv6 ? wideDirection(node, packet) : FlowMap.narrowDirection(node, packet)
+        else { return nil }
         if packet.pointee.tunnel.type != .none, !isSeenFromSameEnds(node, packet, direction) { return nil }
         guard packet.pointee.tapType == CaptureNetworkType.cloud, !settings.ignoresMac,
             packet.pointee.tapPort >> 60 != 1, !ignoresMac(packet.pointee.tunnel)
@@ -83,6 +71,46 @@ extension FlowMap {
             return flowSrc == packet.pointee.macSrc ? direction : nil
         }
         return flowSrc == packet.pointee.macSrc && flowDst == packet.pointee.macDst ? direction : nil
+    }
+
+    /// Both addresses as IPv4 flows hold them.
+    @inline(__always)
+    private static func narrow(_ src: IPAddress, _ dst: IPAddress) -> UInt64 { src.low << 32 | dst.low }
+
+    @inline(__always)
+    private static func narrowDirection(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>
+    ) -> PacketDirection? {
+        if node.pointee.addresses == narrow(packet.pointee.ipSrc, packet.pointee.ipDst),
+            node.pointee.portSrc == packet.pointee.portSrc, node.pointee.portDst == packet.pointee.portDst
+        {
+            return .clientToServer
+        }
+        if node.pointee.addresses == narrow(packet.pointee.ipDst, packet.pointee.ipSrc),
+            node.pointee.portSrc == packet.pointee.portDst, node.pointee.portDst == packet.pointee.portSrc
+        {
+            return .serverToClient
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private func wideDirection(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>
+    ) -> PacketDirection? {
+        let (src, dst) = (packet.pointee.ipSrc, packet.pointee.ipDst)
+        let addresses = parts.wideAddresses[Int32(truncatingIfNeeded: node.pointee.addresses)]
+        if node.pointee.portSrc == packet.pointee.portSrc, node.pointee.portDst == packet.pointee.portDst,
+            addresses.pointee.src == src, addresses.pointee.dst == dst
+        {
+            return .clientToServer
+        }
+        if node.pointee.portSrc == packet.pointee.portDst, node.pointee.portDst == packet.pointee.portSrc,
+            addresses.pointee.src == dst, addresses.pointee.dst == src
+        {
+            return .serverToClient
+        }
+        return nil
     }
 
     /// A tunnelled packet belongs to a flow only when it was captured at the same ends.

@@ -5,21 +5,36 @@ extension FlowMap {
     mutating func openTunnel(_ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel) {
         node.pointee.tunnelType = tunnel.type
         node.pointee.tunnelTier = tunnel.tier
-        node.pointee.tunnel = tunnels.take()
-        tunnels[node.pointee.tunnel].pointee.type = tunnel.type.rawValue
-        tunnels[node.pointee.tunnel].pointee.tier = tunnel.tier
+        let rare = parts.rareFacts(of: node)
+        rare.pointee.tunnel.type = tunnel.type.rawValue
+        rare.pointee.tunnel.tier = tunnel.tier
         updateTunnel(node, tunnel, .clientToServer)
     }
 
-    func updateTunnel(
+    mutating func updateTunnel(
         _ node: UnsafeMutablePointer<FlowNode>, _ tunnel: PacketTunnel, _ direction: PacketDirection
     ) {
-        guard node.pointee.tunnel >= 0 else { return }
-        let known = tunnels[node.pointee.tunnel]
-        if (direction == .clientToServer) != node.pointee.isTunnelSwapped {
-            known.pointee.sent(tunnel)
+        guard node.pointee.tunnelType != .none else { return }
+        let rare = parts.rareFacts(of: node)
+        if (direction == .clientToServer) != node.pointee.marks.contains(.tunnelSwapped) {
+            rare.pointee.tunnel.sent(tunnel)
         } else {
-            known.pointee.received(tunnel)
+            rare.pointee.tunnel.received(tunnel)
+        }
+    }
+
+    /// The sender's real address and port, of a TCP option.
+    mutating func noteRealEnd(
+        _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>, _ direction: PacketDirection
+    ) {
+        let end = RareFacts.RealEnd(ip: packet.pointee.toaSrcIP, port: packet.pointee.toaSrcPort)
+        let rare = parts.rareFacts(of: node)
+        if direction == .clientToServer {
+            node.pointee.src.marks.insert(.toa)
+            rare.pointee.src = end
+        } else {
+            node.pointee.dst.marks.insert(.toa)
+            rare.pointee.dst = end
         }
     }
 

@@ -91,7 +91,7 @@ extension FlowMap {
     @inline(__always)
     private mutating func look(at node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
         if isOver(node) { return close(node, index) }
-        if !node.pointee.periodSenders.isEmpty, settings.reportsEachSecond { _ = report(node, index, closing: nil) }
+        if node.pointee.senders.hasPeriod, settings.reportsEachSecond { _ = report(node, index, closing: nil) }
         let deadline = node.pointee.recentNs &+ node.pointee.timeoutNs
         node.pointee.timestampKey = UInt32(truncatingIfNeeded: deadline / 1_000_000_000)
         enqueue(index, node)
@@ -114,15 +114,11 @@ extension FlowMap {
         let node = nodes[walk.entries[near].node]
         guard isDue(node, walk.entries[near], walk.second) else { return }
         if isOver(node) { dft_prefetch(table.home(of: node.pointee.hash)) }
-        for line in 1..<6 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
-        guard node.pointee.perf >= 0 else { return }
-        switch node.pointee.l4Protocol {
-        case .tcp:
-            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
-            for line in 0..<4 { dft_prefetch(perf + line * 64) }
-        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
-        case .icmp, .unknown: break
-        }
+        for line in 1..<4 { dft_prefetch(UnsafeRawPointer(node) + line * 64) }
+        guard node.pointee.period >= 0 else { return }
+        let period = UnsafeRawPointer(parts.openPeriod(of: node))
+        let lines = node.pointee.l4Protocol == .tcp ? 4 : 1
+        for line in 0..<lines { dft_prefetch(period + line * 64) }
     }
 
     /// Whether a slot's entry still counts: not when its flow has ended or waits in a later slot as well.
@@ -136,18 +132,9 @@ extension FlowMap {
         _ = report(node, index, closing: closeType(of: node))
         counters.closed &+= 1
         table.remove(index, hash: node.pointee.hash)
-        if node.pointee.perf >= 0 {
-            switch node.pointee.l4Protocol {
-            case .tcp:
-                tcpPerfs[node.pointee.perf].pointee.release(to: &sequenceLists)
-                tcpPerfs.give(back: node.pointee.perf)
-            case .udp: udpPerfs.give(back: node.pointee.perf)
-            case .icmp, .unknown: break
-            }
-        }
         if node.pointee.l4Protocol == .icmp { icmpPerfs[index] = nil }
-        if node.pointee.hasExtra { extras[index] = nil }
-        if node.pointee.tunnel >= 0 { tunnels.give(back: node.pointee.tunnel) }
+        if node.pointee.marks.contains(.extra) { extras[index] = nil }
+        parts.release(node)
         node.pointee.generation = 0
         nodes.give(back: index)
     }

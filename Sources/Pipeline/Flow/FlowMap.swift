@@ -111,10 +111,7 @@ package struct FlowMap: ~Copyable {
     package internal(set) var counters = Counters()
 
     var nodes = Pool(initial: FlowNode())
-    var tcpPerfs = Pool(initial: TCPPerf())
-    var sequenceLists = Pool(initial: SequenceList())
-    var udpPerfs = Pool(initial: UDPPerf())
-    var tunnels = Pool(initial: TunnelField())
+    var parts = FlowParts()
     var icmpPerfs: [Int32: ICMPPerf] = [:]
     var extras = FlowExtras()
     var services: ServiceTable
@@ -198,33 +195,23 @@ package struct FlowMap: ~Copyable {
         let index = table.next(&search)
         if index >= 0 {
             let node = UnsafeRawPointer(nodes[index])
-            dft_prefetch(node)
-            dft_prefetch(node + 64)
+            for line in 0..<3 { dft_prefetch(node + line * 64) }
         }
         return index
     }
 
-    /// Asks for the sender's counters, the performance and the L7 state of a flow whose node was asked for before.
+    /// Asks for the counters of the period and the L7 state of a flow whose node was asked for before.
     @inline(__always)
     package func prefetchCounters(of index: Int32, _ packet: UnsafePointer<MetaPacket>) {
         let node = nodes[index]
-        let fromSource = node.pointee.portSrc == packet.pointee.portSrc
-        dft_prefetch(UnsafeRawPointer(node) + (fromSource ? FlowNode.srcOffset : FlowNode.dstOffset))
         if node.pointee.l7 >= 0, packet.pointee.hasValidPayload {
-            dft_prefetch(UnsafeRawPointer(node) + FlowNode.l7Offset)
+            dft_prefetch(UnsafeRawPointer(node) + 192)
             dft_prefetch(l7.engine.address(ofSlot: node.pointee.l7))
         }
-        guard node.pointee.perf >= 0 else { return }
-        switch node.pointee.l4Protocol {
-        case .tcp:
-            let perf = UnsafeRawPointer(tcpPerfs[node.pointee.perf])
-            dft_prefetch(perf)
-            dft_prefetch(perf + (fromSource ? 64 : 128))
-            // The client's idle time ends with data.
-            if fromSource, packet.pointee.hasValidPayload { dft_prefetch(perf + 192) }
-        case .udp: dft_prefetch(udpPerfs[node.pointee.perf])
-        case .icmp, .unknown: break
-        }
+        guard node.pointee.period >= 0 else { return }
+        let period = UnsafeRawPointer(parts.openPeriod(of: node))
+        dft_prefetch(period)
+        if node.pointee.l4Protocol == .tcp { dft_prefetch(period + 64) }
     }
 
     /// Accounts one packet, whole.
@@ -317,6 +304,7 @@ package struct FlowMap: ~Copyable {
             | UInt64(flowCounter & 0xff_ffff)
         fill(node, from: packet, hash: hash, flowID: id)
         if packet.pointee.tunnel.type != .none { openTunnel(node, packet.pointee.tunnel) }
+        if packet.pointee.toaSrcPort != 0 { noteRealEnd(node, packet, .clientToServer) }
         node.pointee.generation = flowCounter
 
         packet.pointee.direction = .clientToServer
@@ -326,19 +314,17 @@ package struct FlowMap: ~Copyable {
             recordHandshakeSequence(node, packet)
             trackKeepalive(node, packet)
             advanceState(node, packet, direction: packet.pointee.direction)
-            if settings.countsL4Performance { node.pointee.perf = tcpPerfs.take() }
         case .udp:
             updateDirection(node, &packet.pointee, isFirst: true)
             node.pointee.state = .established
-            node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
-            if settings.countsL4Performance { node.pointee.perf = udpPerfs.take() }
+            node.pointee.timeoutSeconds = settings.timeouts.others
         case .icmp, .unknown:
             node.pointee.state = .established
-            node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
+            node.pointee.timeoutSeconds = settings.timeouts.others
             // Trap 8.4: the value 0 of an ICMPv4 echo reply is looked for in both families.
             if packet.pointee.l4Protocol == .icmp {
                 if packet.pointee.icmpType == 0 {
-                    node.pointee.reverse(isFirstPacket: true)
+                    parts.reverse(node, isFirstPacket: true)
                     packet.pointee.direction = .serverToClient
                 }
                 if settings.countsL4Performance { icmpPerfs[index] = ICMPPerf() }
@@ -347,21 +333,19 @@ package struct FlowMap: ~Copyable {
         computeTapSide(node)
         measure(node, index, packet, frame: frame)
         table.insert(index, hash: hash, count: nodes.count)
-        node.pointee.timestampKey = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         enqueue(index, node)
     }
 
     private mutating func fill(
         _ node: UnsafeMutablePointer<FlowNode>, from packet: UnsafePointer<MetaPacket>, hash: UInt32, flowID: UInt64
     ) {
-        node.pointee.ipSrc = packet.pointee.ipSrc
-        node.pointee.ipDst = packet.pointee.ipDst
+        node.pointee.ethType = packet.pointee.ethType
+        parts.setAddresses(of: node, packet.pointee.ipSrc, packet.pointee.ipDst)
         node.pointee.macSrc = packet.pointee.macSrc
         node.pointee.macDst = packet.pointee.macDst
         node.pointee.tapPort = packet.pointee.tapPort
         node.pointee.portSrc = packet.pointee.portSrc
         node.pointee.portDst = packet.pointee.portDst
-        node.pointee.ethType = packet.pointee.ethType
         node.pointee.vlan = packet.pointee.vlan
         node.pointee.tapType = packet.pointee.tapType
         node.pointee.proto = packet.pointee.proto
@@ -369,17 +353,15 @@ package struct FlowMap: ~Copyable {
         node.pointee.hash = hash
         node.pointee.flowID = flowID
         node.pointee.startNs = packet.pointee.timeNs
-        node.pointee.minArrivedNs = packet.pointee.timeNs
         node.pointee.recentNs = packet.pointee.timeNs
-        node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
+        node.pointee.timestampKey = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         node.pointee.initIPID = packet.pointee.ipID
         let ends = labeler.label(packet.pointee)
-        node.pointee.src.take(ends.src)
-        node.pointee.dst.take(ends.dst)
-        node.pointee.labelVersion = labelVersion
+        node.pointee.src.take(ends.src, version: labelVersion)
+        node.pointee.dst.take(ends.dst, version: labelVersion)
         node.pointee.src.add(packet)
+        parts.period(of: node).pointee.src.add(packet)
         node.pointee.senders.insert(.clientToServer)
-        node.pointee.periodSenders.insert(.clientToServer)
         if packet.pointee.l4Protocol == .tcp {
             node.pointee.src.tcpFlags = packet.pointee.tcpFlags
             node.pointee.src.totalTCPFlags = packet.pointee.tcpFlags
@@ -396,7 +378,7 @@ package struct FlowMap: ~Copyable {
         node.pointee.srcDirection = directions.src
         node.pointee.dstDirection = directions.dst
         node.pointee.tapSide = TapSideRule.tapSide(directions)
-        node.pointee.isTapSideKnown = true
+        node.pointee.marks.insert(.tapSideKnown)
     }
 
     // MARK: - Known flows
@@ -406,33 +388,39 @@ package struct FlowMap: ~Copyable {
         _ node: UnsafeMutablePointer<FlowNode>, _ index: Int32, _ packet: UnsafeMutablePointer<MetaPacket>,
         frame: UnsafeRawBufferPointer
     ) {
-        if node.pointee.hasWaitingPayload {
-            let wasReversed = node.pointee.isReversed
+        if node.pointee.marks.contains(.waitingPayload) {
+            let wasReversed = node.pointee.marks.contains(.reversed)
             parseWaiting()
-            if node.pointee.isReversed != wasReversed {
+            if node.pointee.marks.contains(.reversed) != wasReversed {
                 packet.pointee.direction = packet.pointee.direction.reversed
             }
         }
-        if !node.pointee.periodSenders.isEmpty,
-            packet.pointee.timeNs >= node.pointee.statTimeNs &+ 1_000_000_000
-                || packet.pointee.timeNs < node.pointee.statTimeNs
+        let second = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
+        // Without metrics the counters grow until the flow's last record.
+        if node.pointee.timestampKey != second, node.pointee.senders.hasPeriod, settings.reportsEachSecond,
+            report(node, index, closing: nil)
         {
-            // Without metrics the counters grow until the flow's last record.
-            if settings.reportsEachSecond, report(node, index, closing: nil) {
-                packet.pointee.direction = packet.pointee.direction.reversed
-            }
+            packet.pointee.direction = packet.pointee.direction.reversed
         }
         counters.packets &+= 1
         counters.bytes &+= UInt64(packet.pointee.packetLen)
         if packet.pointee.timeNs > node.pointee.recentNs { node.pointee.recentNs = packet.pointee.timeNs }
         if packet.pointee.vlan > 0 { node.pointee.vlan = packet.pointee.vlan }
         let direction = packet.pointee.direction
-        if !node.pointee.periodSenders.contains(direction) { startDirection(node, packet) }
-        node.pointee.senders.insert(direction)
-        node.pointee.periodSenders.insert(direction)
-        if direction == .clientToServer { node.pointee.src.add(packet) } else { node.pointee.dst.add(packet) }
+        if !node.pointee.senders.periodContains(direction) { startDirection(node, packet) }
+        let period = parts.period(of: node)
+        if direction == .clientToServer {
+            node.pointee.src.add(packet)
+            period.pointee.src.add(packet)
+        } else {
+            node.pointee.dst.add(packet)
+            period.pointee.dst.add(packet)
+        }
         if packet.pointee.tunnel.type != .none { updateTunnel(node, packet.pointee.tunnel, direction) }
-        if packet.pointee.toaSrcPort != 0 { raiseNATSource(node, packet) }
+        if packet.pointee.toaSrcPort != 0 {
+            noteRealEnd(node, packet, direction)
+            raiseNATSource(node, packet)
+        }
 
         switch node.pointee.l4Protocol {
         case .tcp:
@@ -452,35 +440,30 @@ package struct FlowMap: ~Copyable {
             // Trap 8.5: the state machine sees the direction from before a reversal.
             advanceState(node, packet, direction: direction)
         case .udp:
-            if node.pointee.periodSenders.areBoth {
-                node.pointee.timeoutNs = UInt64(settings.timeouts.others) * 1_000_000_000
-            }
+            if node.pointee.senders.areBothInPeriod { node.pointee.timeoutSeconds = settings.timeouts.others }
         case .icmp, .unknown:
-            if node.pointee.periodSenders.areBoth {
-                node.pointee.timeoutNs = UInt64(settings.timeouts.closingRst) * 1_000_000_000
-            }
+            if node.pointee.senders.areBothInPeriod { node.pointee.timeoutSeconds = settings.timeouts.closingRst }
         }
         measure(node, index, packet, frame: frame)
-        let second = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         if node.pointee.timestampKey != second {
             node.pointee.timestampKey = second
             enqueue(index, node)
         }
     }
 
-    /// The first packet of a direction in this period: the second that it opens, and its ends as they are known now.
+    /// The first packet of a direction in this period: who sends for the first time, and the ends as they are known now.
     /// Source: agent-flow.md 8.5, 12.
     @inline(__always)
     private mutating func startDirection(
         _ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>
     ) {
-        if node.pointee.periodSenders.isEmpty {
-            node.pointee.statTimeNs = packet.pointee.timeNs / 1_000_000_000 * 1_000_000_000
-        }
-        let fromSource = packet.pointee.direction == .clientToServer
+        let direction = packet.pointee.direction
+        if !node.pointee.senders.contains(direction) { node.pointee.answeredNs = packet.pointee.timeNs }
+        node.pointee.senders.insert(direction)
+        let fromSource = direction == .clientToServer
         let isSourceL2End = fromSource ? packet.pointee.l2End0 : packet.pointee.l2End1
         let isDestinationL2End = fromSource ? packet.pointee.l2End1 : packet.pointee.l2End0
-        if node.pointee.labelVersion != labelVersion || node.pointee.src.isL2End != isSourceL2End
+        if node.pointee.src.labelVersion != labelVersion || node.pointee.src.isL2End != isSourceL2End
             || node.pointee.dst.isL2End != isDestinationL2End
         {
             relabel(node, packet)
@@ -493,9 +476,8 @@ package struct FlowMap: ~Copyable {
         var ends = labeler.label(packet.pointee)
         if packet.pointee.direction == .serverToClient { ends = (ends.dst, ends.src) }
         let before = (node.pointee.src.rulePeer, node.pointee.dst.rulePeer)
-        node.pointee.src.take(ends.src)
-        node.pointee.dst.take(ends.dst)
-        node.pointee.labelVersion = labelVersion
+        node.pointee.src.take(ends.src, version: labelVersion)
+        node.pointee.dst.take(ends.dst, version: labelVersion)
         let (src, dst) = (node.pointee.src.rulePeer, node.pointee.dst.rulePeer)
         if before.0.isL2End != src.isL2End || before.0.isL3End != src.isL3End || before.1.isL2End != dst.isL2End
             || before.1.isL3End != dst.isL3End
@@ -510,8 +492,7 @@ package struct FlowMap: ~Copyable {
     ) {
         let (state, seconds) = states.next(node.pointee.state, flags: packet.pointee.tcpFlags, direction: direction)
         node.pointee.state = state
-        node.pointee.timeoutNs =
-            UInt64(node.pointee.senders.areBoth ? seconds : settings.timeouts.others) &* 1_000_000_000
+        node.pointee.timeoutSeconds = node.pointee.senders.areBoth ? seconds : settings.timeouts.others
     }
 
     @inline(__always)
@@ -549,17 +530,18 @@ package struct FlowMap: ~Copyable {
         var isForL7 = true
         switch node.pointee.l4Protocol {
         case .tcp:
-            if node.pointee.perf >= 0 {
-                switch tcpPerfs[node.pointee.perf].pointee.parse(
-                    packet, direction: packet.pointee.direction, lists: &sequenceLists, counters: &counters.perf)
+            if settings.countsL4Performance {
+                switch node.pointee.perf.parse(
+                    packet, direction: packet.pointee.direction, counts: parts.counts(of: node),
+                    lists: &parts.sequenceLists, counters: &counters.perf)
                 {
                 case .ok, .ignored: break
                 case .retransmission, .invalid: isForL7 = false
                 }
             }
         case .udp:
-            if node.pointee.perf >= 0 {
-                isForL7 = udpPerfs[node.pointee.perf].pointee.parse(packet, direction: packet.pointee.direction)
+            if settings.countsL4Performance {
+                isForL7 = FlowNode.udp(node).pointee.parse(packet, direction: packet.pointee.direction)
             }
         case .icmp:
             icmpPerfs[index]?.parse(packet)
@@ -576,32 +558,28 @@ package struct FlowMap: ~Copyable {
 extension FlowNode.Peer {
     @inline(__always)
     fileprivate mutating func add(_ packet: UnsafePointer<MetaPacket>) {
-        let length = UInt64(packet.pointee.packetLen)
-        byteCount &+= length
-        l3ByteCount &+= UInt64(packet.pointee.l3PayloadLen)
-        l4ByteCount &+= UInt64(packet.pointee.l4PayloadLen)
-        packetCount &+= 1
-        totalByteCount &+= length
+        totalByteCount &+= UInt64(packet.pointee.packetLen)
         totalPacketCount &+= 1
-        if firstNs == 0 { firstNs = packet.pointee.timeNs }
         lastNs = packet.pointee.timeNs
-        if packet.pointee.toaSrcPort != 0 {
-            hasTOA = true
-            toaIP = packet.pointee.toaSrcIP
-            toaPort = packet.pointee.toaSrcPort
-        }
     }
 
-    fileprivate mutating func take(_ end: EndpointLabeler.End) {
+    fileprivate mutating func take(_ end: EndpointLabeler.End, version: UInt8) {
         epc = end.epc
-        isL2End = end.isL2End
-        isL3End = end.isL3End
-        isDevice = end.isDevice
-        isLocalMac = end.isLocalMac
-        isLocalIP = end.isLocalIP
+        var known = marks.intersection(.toa)
+        if end.isL2End { known.insert(.l2End) }
+        if end.isL3End { known.insert(.l3End) }
+        if end.isDevice { known.insert(.device) }
+        if end.isLocalMac { known.insert(.localMac) }
+        if end.isLocalIP { known.insert(.localIP) }
+        marks = known
+        labelVersion = version
     }
+
+    @inline(__always) var isL2End: Bool { marks.contains(.l2End) }
 
     fileprivate var rulePeer: TapSideRule.Peer {
-        TapSideRule.Peer(isL2End: isL2End, isL3End: isL3End, isLocalMac: isLocalMac, isLocalIP: isLocalIP, epc: epc)
+        TapSideRule.Peer(
+            isL2End: isL2End, isL3End: marks.contains(.l3End), isLocalMac: marks.contains(.localMac),
+            isLocalIP: marks.contains(.localIP), epc: epc)
     }
 }

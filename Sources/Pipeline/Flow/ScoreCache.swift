@@ -5,12 +5,13 @@ import Model
 /// Most ends that are asked for are clients without a score: the index alone answers these, since its cells hold twenty
 /// bits of the hash.
 struct ScoreCache: ~Copyable {
+    /// Half a cache line.
     private struct Entry: BitwiseCopyable {
         var key = ServiceTable.Key(ip: IPAddress(), epc: 0, port: 0)
-        var score: UInt8 = 0
-        var newer: Int32 = -1
+        var newer: Int16 = -1
         /// The next free one of a free entry.
-        var older: Int32 = -1
+        var older: Int16 = -1
+        var score: UInt8 = 0
     }
 
     private static let indexBits: UInt32 = 12
@@ -21,9 +22,9 @@ struct ScoreCache: ~Copyable {
     private let shift: UInt32
     private let mask: Int
     private let capacity: Int
-    private var newest: Int32 = -1
-    private var oldest: Int32 = -1
-    private var free: Int32 = -1
+    private var newest: Int16 = -1
+    private var oldest: Int16 = -1
+    private var free: Int16 = -1
     private var used = 0
 
     /// - Parameter capacity: 4095 at most.
@@ -33,7 +34,7 @@ struct ScoreCache: ~Copyable {
         entries = .allocate(capacity: capacity)
         entries.initialize(repeating: Entry(), count: capacity)
         var bits: UInt32 = 4
-        while 1 << bits < capacity * 4 { bits += 1 }
+        while 1 << bits < capacity * 2 { bits += 1 }
         cells = .allocate(capacity: 1 << Int(bits))
         cells.initialize(repeating: 0, count: 1 << Int(bits))
         shift = 32 - bits
@@ -89,17 +90,17 @@ struct ScoreCache: ~Copyable {
     private func home(of cell: UInt32) -> Int { Int(cell >> shift) }
 
     @inline(__always)
-    private func find(_ key: ServiceTable.Key, _ hash: UInt32) -> Int32 {
+    private func find(_ key: ServiceTable.Key, _ hash: UInt32) -> Int16 {
         var at = home(of: hash)
         while cells[at] != 0 {
-            let index = Int32(cells[at] & (1 << ScoreCache.indexBits - 1)) &- 1
+            let index = Int16(truncatingIfNeeded: cells[at] & (1 << ScoreCache.indexBits - 1)) &- 1
             if (cells[at] ^ hash) >> ScoreCache.indexBits == 0, entries[Int(index)].key == key { return index }
             at = (at &+ 1) & mask
         }
         return -1
     }
 
-    private mutating func take() -> Int32 {
+    private mutating func take() -> Int16 {
         if free >= 0 {
             let index = free
             free = entries[Int(index)].older
@@ -107,7 +108,7 @@ struct ScoreCache: ~Copyable {
         }
         if used < capacity {
             used += 1
-            return Int32(used - 1)
+            return Int16(used - 1)
         }
         let index = oldest
         detach(index)
@@ -115,7 +116,7 @@ struct ScoreCache: ~Copyable {
     }
 
     /// Out of the list and out of the index.
-    private mutating func detach(_ index: Int32) {
+    private mutating func detach(_ index: Int16) {
         unlink(index)
         let wanted = ScoreCache.hash(entries[Int(index)].key) | UInt32(index + 1)
         var hole = home(of: wanted)
@@ -132,13 +133,13 @@ struct ScoreCache: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func touch(_ index: Int32) {
+    private mutating func touch(_ index: Int16) {
         guard index != newest else { return }
         unlink(index)
         link(index)
     }
 
-    private mutating func link(_ index: Int32) {
+    private mutating func link(_ index: Int16) {
         entries[Int(index)].newer = -1
         entries[Int(index)].older = newest
         if newest >= 0 { entries[Int(newest)].newer = index }
@@ -146,7 +147,7 @@ struct ScoreCache: ~Copyable {
         if oldest < 0 { oldest = index }
     }
 
-    private mutating func unlink(_ index: Int32) {
+    private mutating func unlink(_ index: Int16) {
         let newer = entries[Int(index)].newer
         let older = entries[Int(index)].older
         if newer >= 0 { entries[Int(newer)].older = older } else { newest = older }

@@ -20,7 +20,7 @@ struct SequenceList: BitwiseCopyable {
 
     init() {}
 
-    fileprivate init(_ only: Segment) {
+    init(_ only: Segment) {
         segments[0] = only
         count = 1
     }
@@ -47,7 +47,7 @@ struct SequenceList: BitwiseCopyable {
         return assessSlow(Segment(seq: seq, length: length), end: end, top: top)
     }
 
-    fileprivate var newest: Segment { segments[0] }
+    var newest: Segment { segments[0] }
 
     private mutating func assessSlow(_ new: Segment, end: UInt32, top: Segment) -> Verdict {
         if new.seq < 0x4000_0000, top.end > 0xc000_0000 {
@@ -108,55 +108,5 @@ struct SequenceList: BitwiseCopyable {
             move += 1
         }
         count -= 1
-    }
-}
-
-/// A `SequenceList` that takes room for more than one range only while there are gaps.
-struct SequenceTrack: BitwiseCopyable {
-    /// The only range while there is no list; length 0 = none yet.
-    private var newest = SequenceList.Segment()
-    /// Slot in the pool of lists, -1 = none.
-    private var list: Int32 = -1
-
-    @inline(__always)
-    mutating func assess(seq: UInt32, length: UInt32, lists: inout Pool<SequenceList>) -> SequenceList.Verdict {
-        // The common case: the segment continues the only range.
-        if list < 0, newest.end == seq, newest.seq < seq {
-            let (end, wraps) = seq.addingReportingOverflow(length)
-            if !wraps, end > seq {
-                newest.length &+= length
-                return .continuous
-            }
-        }
-        return assessSlow(seq: seq, length: length, lists: &lists)
-    }
-
-    private mutating func assessSlow(
-        seq: UInt32, length: UInt32, lists: inout Pool<SequenceList>
-    ) -> SequenceList.Verdict {
-        guard list < 0 else {
-            let verdict = lists[list].pointee.assess(seq: seq, length: length)
-            if lists[list].pointee.count == 1 {
-                newest = lists[list].pointee.newest
-                release(to: &lists)
-            }
-            return verdict
-        }
-        var ranges = newest.length > 0 ? SequenceList(newest) : SequenceList()
-        let verdict = ranges.assess(seq: seq, length: length)
-        if ranges.count > 1 {
-            list = lists.take()
-            lists[list].pointee = ranges
-        } else {
-            newest = ranges.newest
-        }
-        return verdict
-    }
-
-    /// At the end of the flow.
-    mutating func release(to lists: inout Pool<SequenceList>) {
-        guard list >= 0 else { return }
-        lists.give(back: list)
-        list = -1
     }
 }

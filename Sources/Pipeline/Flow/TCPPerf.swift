@@ -1,57 +1,36 @@
 import Model
 
-/// L4 performance of one TCP flow, seen packet by packet. Side 0 is the client as known when a packet was seen.
-///
-/// Four cache lines: a packet of an open connection touches the first and the one of its sender's side.
+/// L4 performance of one TCP flow, seen packet by packet: what is known of the connection. What is counted goes to a
+/// `TCPCounts`. Side 0 is the client as known when a packet was seen.
 /// Source: agent-flow.md 11.1, whose pseudo-code this follows name by name.
 struct TCPPerf: BitwiseCopyable {
+    private struct Marks: OptionSet, BitwiseCopyable {
+        var rawValue: UInt16 = 0
+
+        static let srt = Marks(rawValue: 1)
+        static let art = Marks(rawValue: 2)
+        static let hsAckSeen = Marks(rawValue: 4)
+        static let synSeen = Marks(rawValue: 8)
+        static let rtt = Marks(rawValue: 0x10)
+        static let fullPre = Marks(rawValue: 0x20)
+        static let fullCalc = Marks(rawValue: 0x40)
+        /// Not all ranges of sequence numbers fit into `newest`.
+        static let gaps = Marks(rawValue: 0x80)
+        /// This sender made use of the rare counts since they were clean.
+        static let rare = Marks(rawValue: 0x100)
+        /// Of the client's, for both.
+        static let handshaking = Marks(rawValue: 0x200)
+        /// Of the client's, for both: both numbers of the handshake were known, and are no longer kept.
+        static let opened = Marks(rawValue: 0x400)
+    }
+
     private struct Peer: BitwiseCopyable {
         var timeNs: UInt64 = 0
-        var sequences = SequenceTrack()
+        /// The only range of sequence numbers without `gaps`; length 0 = none yet.
+        var newest = SequenceList.Segment()
         var seq: UInt32 = 0
         var payload: UInt16 = 0
-        var windowScale: UInt8 = 0
-        var srt = false
-        var art = false
-        var hsAckSeen = false
-        var opening = Opening()
-    }
-
-    /// Marks that matter during the handshake.
-    private struct Opening: OptionSet, BitwiseCopyable {
-        var rawValue: UInt8 = 0
-
-        static let synSeen = Opening(rawValue: 1)
-        static let rtt = Opening(rawValue: 2)
-        static let fullPre = Opening(rawValue: 4)
-        static let fullCalc = Opening(rawValue: 8)
-    }
-
-    private struct Side: BitwiseCopyable {
-        var rtt = LatencyStats()
-        var srt = LatencyStats()
-        var art = LatencyStats()
-        var counts = TCPPerfCounts()
-        /// Of the handshake; not cleared by a report.
-        var threshold: UInt32 = 0
-
-        mutating func clear() {
-            rtt = LatencyStats()
-            srt = LatencyStats()
-            art = LatencyStats()
-            counts = TCPPerfCounts()
-        }
-    }
-
-    private struct Totals: BitwiseCopyable {
-        var cit = LatencyStats()
-        var rttFull: UInt32 = 0
-        var retrans: UInt32 = 0
-        var synCount: UInt32 = 0
-        var synAckCount: UInt32 = 0
-        var retransSyn: UInt32 = 0
-        var retransSynAck: UInt32 = 0
-        var finCount: UInt32 = 0
+        var marks = Marks()
     }
 
     enum Outcome: BitwiseCopyable {
@@ -69,45 +48,41 @@ struct TCPPerf: BitwiseCopyable {
     private static let maxARTNs: UInt64 = 30_000_000_000
 
     private var client = Peer()
-    private var handshaking = false
     private var server = Peer()
-    /// Whether anything was counted since the last report.
-    private(set) var isUpdated = false
-    private var side0 = Side()
-    private var side1 = Side()
-    private var totals = Totals()
-    private var clientHandshakeNs: UInt64 = 0
-    private var serverHandshakeNs: UInt64 = 0
 
-    /// - Parameter direction: of the packet, after any reversal it caused.
+    private var isHandshaking: Bool {
+        @inline(__always) get { client.marks.contains(.handshaking) }
+        set { if newValue { client.marks.insert(.handshaking) } else { client.marks.remove(.handshaking) } }
+    }
+
+    /// - Parameters:
+    ///   - direction: of the packet, after any reversal it caused.
+    ///   - counts: of the open period.
     @inline(__always)
     mutating func parse(
-        _ packet: UnsafePointer<MetaPacket>, direction: PacketDirection, lists: inout Pool<SequenceList>,
-        counters: inout FlowPerfCounters
+        _ packet: UnsafePointer<MetaPacket>, direction: PacketDirection, counts: UnsafeMutablePointer<TCPCounts>,
+        lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
         let flags = packet.pointee.tcpFlags
         if packet.pointee.dataOffset == 0 || flags & TCPFlags.rst != 0 || TCPPerf.isAbnormal(flags) {
             if TCPPerf.isAbnormal(flags) { counters.ignoredPackets &+= 1 }
-            TCPPerf.dropResponseTimes(&client)
-            TCPPerf.dropResponseTimes(&server)
+            client.marks.remove([.srt, .art, .fullPre, .fullCalc])
+            server.marks.remove([.srt, .art, .fullPre, .fullCalc])
             return .ignored
         }
         if packet.pointee.timeNs < client.timeNs || packet.pointee.timeNs < server.timeNs {
             counters.invalidPackets &+= 1
             return .invalid
         }
-        isUpdated = true
-        if handshaking || flags & TCPFlags.syn != 0 {
-            return open(packet, direction, lists: &lists, counters: &counters)
+        if isHandshaking || flags & TCPFlags.syn != 0 {
+            return open(packet, direction, counts, lists: &lists, counters: &counters)
         }
         if direction == .clientToServer {
             return TCPPerf.exchange(
-                packet, fromClient: true, sender: &client, other: &server, side: &side0, totals: &totals, lists: &lists,
-                counters: &counters)
+                packet, fromClient: true, sender: &client, other: &server, counts, lists: &lists, counters: &counters)
         }
         return TCPPerf.exchange(
-            packet, fromClient: false, sender: &server, other: &client, side: &side1, totals: &totals, lists: &lists,
-            counters: &counters)
+            packet, fromClient: false, sender: &server, other: &client, counts, lists: &lists, counters: &counters)
     }
 
     @inline(__always)
@@ -121,19 +96,27 @@ struct TCPPerf: BitwiseCopyable {
         flags & TCPFlags.ack == 0 && flags & (TCPFlags.psh | TCPFlags.urg) != 0
     }
 
+    /// Counts of which a packet of an open connection seldom needs one.
+    @inline(__always)
+    private static func rare(
+        _ counts: UnsafeMutablePointer<TCPCounts>, by sender: inout Peer
+    ) -> UnsafeMutablePointer<TCPCounts.Rare> {
+        sender.marks.insert(.rare)
+        return counts.pointer(to: \.rare).unsafelyUnwrapped
+    }
+
     /// A packet of a connection whose handshake is over.
     @inline(__always)
     private static func exchange(
-        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
-        totals: inout Totals, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer,
+        _ counts: UnsafeMutablePointer<TCPCounts>, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
-        let outcome = follow(packet, &sender, &other, &side, &totals, lists: &lists, counters: &counters)
+        let outcome = follow(
+            packet, fromClient: fromClient, &sender, &other, counts, lists: &lists, counters: &counters)
         if outcome != .invalid {
             established(
-                packet, fromClient: fromClient, isAck: packet.pointee.isAck, sender: &sender, other: &other,
-                side: &side,
-                totals: &totals)
-            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
+                packet, fromClient: fromClient, isAck: packet.pointee.isAck, sender: &sender, other: &other, counts)
+            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { rare(counts, by: &sender).pointee.finCount &+= 1 }
         }
         remember(packet, by: &sender)
         return outcome == .retransmission ? .retransmission : .ok
@@ -142,28 +125,64 @@ struct TCPPerf: BitwiseCopyable {
     /// Sequence numbers of a packet with payload. `invalid` when they cannot be.
     @inline(__always)
     private static func follow(
-        _ packet: UnsafePointer<MetaPacket>, _ sender: inout Peer, _ other: inout Peer, _ side: inout Side,
-        _ totals: inout Totals, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, _ sender: inout Peer, _ other: inout Peer,
+        _ counts: UnsafeMutablePointer<TCPCounts>, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
         guard packet.pointee.hasValidPayload else { return .ok }
-        let length = UInt32(packet.pointee.l4PayloadLen)
-        switch sender.sequences.assess(seq: packet.pointee.seq, length: length, lists: &lists) {
+        let new = SequenceList.Segment(seq: packet.pointee.seq, length: UInt32(packet.pointee.l4PayloadLen))
+        // The common case: the segment continues the only range.
+        if !sender.marks.contains(.gaps), sender.newest.end == new.seq, sender.newest.seq < new.seq {
+            let (end, wraps) = new.seq.addingReportingOverflow(new.length)
+            if !wraps, end > new.seq {
+                sender.newest.length &+= new.length
+                return .ok
+            }
+        }
+        switch assess(new, fromClient: fromClient, &sender, counts, lists: &lists) {
         case .notCare, .continuous, .discontinuous: return .ok
         case .outOfOrder:
-            side.counts.outOfOrder &+= 1
+            rare(counts, by: &sender).sent(byClient: fromClient).pointee.outOfOrder &+= 1
             return .ok
         case .retrans:
-            side.counts.retrans &+= 1
-            totals.retrans &+= 1
+            rare(counts, by: &sender).sent(byClient: fromClient).pointee.retrans &+= 1
             return .retransmission
         case .error:
             counters.invalidPackets &+= 1
-            sender.srt = false
-            sender.art = false
-            other.srt = false
-            other.art = false
+            sender.marks.remove([.srt, .art])
+            other.marks.remove([.srt, .art])
             return .invalid
         }
+    }
+
+    /// More than one range takes a list, only while there are gaps.
+    @inline(never)
+    private static func assess(
+        _ new: SequenceList.Segment, fromClient: Bool, _ sender: inout Peer, _ counts: UnsafeMutablePointer<TCPCounts>,
+        lists: inout Pool<SequenceList>
+    ) -> SequenceList.Verdict {
+        guard !sender.marks.contains(.gaps) else {
+            let list = rare(counts, by: &sender).list(ofClient: fromClient)
+            let ranges = lists[list.pointee]
+            let verdict = ranges.pointee.assess(seq: new.seq, length: new.length)
+            if ranges.pointee.count == 1 {
+                sender.newest = ranges.pointee.newest
+                sender.marks.remove(.gaps)
+                lists.give(back: list.pointee)
+                list.pointee = -1
+            }
+            return verdict
+        }
+        var ranges = sender.newest.length > 0 ? SequenceList(sender.newest) : SequenceList()
+        let verdict = ranges.assess(seq: new.seq, length: new.length)
+        if ranges.count > 1 {
+            let number = lists.take()
+            lists[number].pointee = ranges
+            rare(counts, by: &sender).list(ofClient: fromClient).pointee = number
+            sender.marks.insert(.gaps)
+        } else {
+            sender.newest = ranges.newest
+        }
+        return verdict
     }
 
     @inline(__always)
@@ -175,24 +194,31 @@ struct TCPPerf: BitwiseCopyable {
 
     /// A packet of the handshake, or the one that ends it.
     private mutating func open(
-        _ packet: UnsafePointer<MetaPacket>, _ direction: PacketDirection, lists: inout Pool<SequenceList>,
-        counters: inout FlowPerfCounters
+        _ packet: UnsafePointer<MetaPacket>, _ direction: PacketDirection, _ counts: UnsafeMutablePointer<TCPCounts>,
+        lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
+        let rare = TCPPerf.rare(counts, by: &client)
+        if client.marks.contains(.opened) { rare.pointee.recallHandshake() }
+        var handshaking = isHandshaking
+        defer { isHandshaking = handshaking }
         if direction == .clientToServer {
             return TCPPerf.shake(
-                packet, fromClient: true, sender: &client, other: &server, side: &side0, otherSide: &side1,
-                handshakeNs: &clientHandshakeNs, otherHandshakeNs: serverHandshakeNs, totals: &totals,
+                packet, fromClient: true, sender: &client, other: &server, counts,
+                own: rare.pointer(to: \.clientHandshake).unsafelyUnwrapped,
+                others: rare.pointer(to: \.serverHandshake).unsafelyUnwrapped, rare,
                 handshaking: &handshaking, lists: &lists, counters: &counters)
         }
         return TCPPerf.shake(
-            packet, fromClient: false, sender: &server, other: &client, side: &side1, otherSide: &side0,
-            handshakeNs: &serverHandshakeNs, otherHandshakeNs: clientHandshakeNs, totals: &totals,
+            packet, fromClient: false, sender: &server, other: &client, counts,
+            own: rare.pointer(to: \.serverHandshake).unsafelyUnwrapped,
+            others: rare.pointer(to: \.clientHandshake).unsafelyUnwrapped, rare,
             handshaking: &handshaking, lists: &lists, counters: &counters)
     }
 
     private static func shake(
-        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer, side: inout Side,
-        otherSide: inout Side, handshakeNs: inout UInt64, otherHandshakeNs: UInt64, totals: inout Totals,
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, sender: inout Peer, other: inout Peer,
+        _ counts: UnsafeMutablePointer<TCPCounts>, own: UnsafeMutablePointer<TCPCounts.Handshake>,
+        others: UnsafeMutablePointer<TCPCounts.Handshake>, _ rare: UnsafeMutablePointer<TCPCounts.Rare>,
         handshaking: inout Bool, lists: inout Pool<SequenceList>, counters: inout FlowPerfCounters
     ) -> Outcome {
         let isSyn = packet.pointee.isSyn
@@ -200,174 +226,169 @@ struct TCPPerf: BitwiseCopyable {
         let isAck = packet.pointee.isAck
         var outcome = Outcome.ok
         if isSyn {
-            if side.threshold == 0 {
-                side.threshold = packet.pointee.seq &+ 1
-                handshakeNs = packet.pointee.timeNs
+            if own.pointee.threshold == 0 {
+                own.pointee.threshold = packet.pointee.seq &+ 1
+                own.pointee.timeNs = packet.pointee.timeNs
                 handshaking = true
-            } else if sender.opening.contains(.synSeen) {
-                totals.retransSyn &+= 1
-                side.counts.retrans &+= 1
-                totals.retrans &+= 1
+            } else if sender.marks.contains(.synSeen) {
+                rare.pointee.retransSyn &+= 1
+                rare.sent(byClient: fromClient).pointee.retrans &+= 1
             }
-            sender.opening.insert(.synSeen)
+            sender.marks.insert(.synSeen)
         } else if isSynAck {
-            if side.threshold == 0 {
-                handshakeNs = packet.pointee.timeNs
-                side.threshold = packet.pointee.seq &+ 1
-                if otherSide.threshold == 0 {
-                    otherSide.threshold = packet.pointee.ack
+            if own.pointee.threshold == 0 {
+                own.pointee.timeNs = packet.pointee.timeNs
+                own.pointee.threshold = packet.pointee.seq &+ 1
+                if others.pointee.threshold == 0 {
+                    others.pointee.threshold = packet.pointee.ack
                 } else {
-                    other.opening.insert(.fullPre)
+                    other.marks.insert(.fullPre)
                 }
             } else {
-                totals.retransSynAck &+= 1
-                side.counts.retrans &+= 1
-                totals.retrans &+= 1
+                rare.pointee.retransSynAck &+= 1
+                rare.sent(byClient: fromClient).pointee.retrans &+= 1
             }
         } else if isAck {
             if handshaking { handshaking = fromClient }
         } else {
-            outcome = follow(packet, &sender, &other, &side, &totals, lists: &lists, counters: &counters)
+            outcome = follow(
+                packet, fromClient: fromClient, &sender, &other, counts, lists: &lists, counters: &counters)
         }
         if outcome != .invalid {
             if handshaking {
-                let isHandshakeAck = isAck && otherSide.threshold == packet.pointee.ack
+                let isHandshakeAck = isAck && others.pointee.threshold == packet.pointee.ack
                 measureHandshake(
-                    packet, isHandshakeAck: isHandshakeAck, isSynAck: isSynAck, sender: &sender, other: other,
-                    side: &side, handshakeNs: handshakeNs, otherHandshakeNs: otherHandshakeNs, totals: &totals)
+                    packet, fromClient: fromClient, isHandshakeAck: isHandshakeAck, isSynAck: isSynAck,
+                    sender: &sender, other: other, handshakeNs: own.pointee.timeNs,
+                    otherHandshakeNs: others.pointee.timeNs, rare)
                 handshaking = isSyn || isSynAck
-                continueHandshake(packet, goesOn: handshaking, isSynAck: isSynAck, sender: &sender, other: &other)
+                continueHandshake(goesOn: handshaking, isSynAck: isSynAck, sender: &sender, other: &other)
             }
             if !handshaking {
-                established(
-                    packet, fromClient: fromClient, isAck: isAck, sender: &sender, other: &other, side: &side,
-                    totals: &totals)
+                established(packet, fromClient: fromClient, isAck: isAck, sender: &sender, other: &other, counts)
             }
-            if isSyn { totals.synCount &+= 1 }
-            if isSynAck { totals.synAckCount &+= 1 }
-            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { totals.finCount &+= 1 }
+            if isSyn { rare.pointee.synCount &+= 1 }
+            if isSynAck { rare.pointee.synAckCount &+= 1 }
+            if packet.pointee.tcpFlags & TCPFlags.fin != 0 { rare.pointee.finCount &+= 1 }
         }
         remember(packet, by: &sender)
         return outcome == .retransmission ? .retransmission : .ok
     }
 
     private static func measureHandshake(
-        _ packet: UnsafePointer<MetaPacket>, isHandshakeAck: Bool, isSynAck: Bool, sender: inout Peer, other: Peer,
-        side: inout Side, handshakeNs: UInt64, otherHandshakeNs: UInt64, totals: inout Totals
+        _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, isHandshakeAck: Bool, isSynAck: Bool,
+        sender: inout Peer, other: Peer, handshakeNs: UInt64, otherHandshakeNs: UInt64,
+        _ rare: UnsafeMutablePointer<TCPCounts.Rare>
     ) {
         let isReply = packet.pointee.ack == other.seq &+ UInt32(other.payload)
-        if sender.opening.contains(.rtt), isReply, isHandshakeAck || isSynAck, otherHandshakeNs != 0 {
+        if sender.marks.contains(.rtt), isReply, isHandshakeAck || isSynAck, otherHandshakeNs != 0 {
             let elapsed = packet.pointee.timeNs &- otherHandshakeNs
-            if elapsed > 0, elapsed <= maxRTTNs { side.rtt.addNs(elapsed) }
+            if elapsed > 0, elapsed <= maxRTTNs {
+                if fromClient { rare.pointee.rtt0.addNs(elapsed) } else { rare.pointee.rtt1.addNs(elapsed) }
+            }
         }
-        if sender.opening.contains(.fullCalc), isHandshakeAck {
+        if sender.marks.contains(.fullCalc), isHandshakeAck {
             let elapsed = packet.pointee.timeNs &- handshakeNs
-            if elapsed > 0, elapsed <= maxRTTNs { totals.rttFull = UInt32(truncatingIfNeeded: elapsed / 1000) }
+            if elapsed > 0, elapsed <= maxRTTNs { rare.pointee.rttFull = UInt32(truncatingIfNeeded: elapsed / 1000) }
         }
-        if isHandshakeAck { sender.hsAckSeen = true }
+        if isHandshakeAck { sender.marks.insert(.hsAckSeen) }
     }
 
     private static func continueHandshake(
-        _ packet: UnsafePointer<MetaPacket>, goesOn: Bool, isSynAck: Bool, sender: inout Peer, other: inout Peer
+        goesOn: Bool, isSynAck: Bool, sender: inout Peer, other: inout Peer
     ) {
         guard goesOn else {
-            sender.opening.remove([.rtt, .fullCalc])
-            other.opening.remove(.rtt)
+            sender.marks.remove([.rtt, .fullCalc])
+            other.marks.remove(.rtt)
             return
         }
-        if packet.pointee.windowScale > 0 { sender.windowScale = 0x80 | min(packet.pointee.windowScale, 14) }
-        sender.opening.insert(.rtt)
-        other.opening.insert(.rtt)
-        sender.srt = false
-        sender.art = false
-        other.srt = false
-        other.art = false
-        if isSynAck, other.opening.contains(.fullPre) { other.opening.insert(.fullCalc) }
+        sender.marks.insert(.rtt)
+        other.marks.insert(.rtt)
+        sender.marks.remove([.srt, .art])
+        other.marks.remove([.srt, .art])
+        if isSynAck, other.marks.contains(.fullPre) { other.marks.insert(.fullCalc) }
     }
 
     @inline(__always)
     private static func established(
         _ packet: UnsafePointer<MetaPacket>, fromClient: Bool, isAck: Bool, sender: inout Peer, other: inout Peer,
-        side: inout Side, totals: inout Totals
+        _ counts: UnsafeMutablePointer<TCPCounts>
     ) {
-        if sender.srt, isAck, packet.pointee.ack == other.seq &+ UInt32(other.payload) {
+        if sender.marks.contains(.srt), isAck, packet.pointee.ack == other.seq &+ UInt32(other.payload) {
             let elapsed = packet.pointee.timeNs &- other.timeNs
-            if elapsed > 0, elapsed <= maxSRTNs { side.srt.addNs(elapsed) }
+            if elapsed > 0, elapsed <= maxSRTNs {
+                if fromClient { counts.pointee.srt0.addNs(elapsed) } else { counts.pointee.srt1.addNs(elapsed) }
+            }
         }
-        if sender.art, packet.pointee.hasValidPayload,
+        if sender.marks.contains(.art), packet.pointee.hasValidPayload,
             packet.pointee.seq == sender.seq &+ UInt32(sender.payload)
         {
             let elapsed = packet.pointee.timeNs &- other.timeNs
-            if elapsed > 0, elapsed <= maxARTNs { side.art.addNs(elapsed) }
+            if elapsed > 0, elapsed <= maxARTNs {
+                if fromClient {
+                    rare(counts, by: &sender).pointee.art0.addNs(elapsed)
+                } else {
+                    counts.pointee.art1.addNs(elapsed)
+                }
+            }
         }
         let isPush = packet.pointee.isPshAck
         if isAck {
-            sender.srt = false
-            other.srt = false
-            other.art = false
-        } else if isPush {
-            sender.srt = false
-            sender.art = false
-            other.srt = true
-            other.art = true
+            sender.marks.remove(.srt)
+            other.marks.remove([.srt, .art])
         } else {
-            sender.srt = false
-            sender.art = false
-            other.srt = false
-            other.art = false
+            sender.marks.remove([.srt, .art])
+            if isPush { other.marks.insert([.srt, .art]) } else { other.marks.remove([.srt, .art]) }
         }
-        let isScaled = sender.windowScale & other.windowScale & 0x80 != 0
-        let window =
-            isScaled ? UInt32(packet.pointee.window) << UInt32(sender.windowScale & 15) : UInt32(packet.pointee.window)
-        if window == 0 { side.counts.zeroWin &+= 1 }
+        // No scale makes 0 of another window, so scales are not kept.
+        if packet.pointee.window == 0 { rare(counts, by: &sender).sent(byClient: fromClient).pointee.zeroWin &+= 1 }
         if fromClient, isPush {
-            if sender.hsAckSeen {
-                sender.hsAckSeen = false
-                totals.cit.addNs(packet.pointee.timeNs &- max(sender.timeNs, other.timeNs))
+            if sender.marks.contains(.hsAckSeen) {
+                sender.marks.remove(.hsAckSeen)
+                counts.pointee.cit.addNs(packet.pointee.timeNs &- max(sender.timeNs, other.timeNs))
             } else if other.payload > 1, sender.payload <= 1 || other.timeNs > sender.timeNs {
-                totals.cit.addNs(packet.pointee.timeNs &- other.timeNs)
+                counts.pointee.cit.addNs(packet.pointee.timeNs &- other.timeNs)
             }
         }
     }
 
+    /// What was counted in the period, from the sight of the flow's present direction.
     @inline(__always)
-    private static func dropResponseTimes(_ peer: inout Peer) {
-        peer.srt = false
-        peer.art = false
-        peer.opening.remove([.fullPre, .fullCalc])
+    func report(_ counts: UnsafePointer<TCPCounts>, isReversed: Bool, into stats: inout TCPPerfStats) {
+        let rare = counts.pointer(to: \.rare).unsafelyUnwrapped
+        if usesRareCounts {
+            rare.pointee.report(isReversed: isReversed, into: &stats)
+        } else {
+            stats = TCPPerfStats()
+        }
+        stats.srt = isReversed ? counts.pointee.srt0 : counts.pointee.srt1
+        if !isReversed { stats.art = counts.pointee.art1 }
+        stats.cit = counts.pointee.cit
     }
 
-    /// What was counted since the last report, from the sight of the flow's present direction; then starts anew.
-    mutating func report(isReversed: Bool, into stats: inout TCPPerfStats) {
-        stats.rttClient = side0.rtt
-        stats.rttServer = side1.rtt
-        stats.srt = isReversed ? side0.srt : side1.srt
-        stats.art = isReversed ? side0.art : side1.art
-        stats.tx = isReversed ? side1.counts : side0.counts
-        stats.rx = isReversed ? side0.counts : side1.counts
-        stats.cit = totals.cit
-        stats.rtt = totals.rttFull
-        stats.totalRetrans = totals.retrans
-        stats.synCount = totals.synCount
-        stats.synAckCount = totals.synAckCount
-        stats.retransSyn = totals.retransSyn
-        stats.retransSynAck = totals.retransSynAck
-        stats.finCount = totals.finCount
-        clear()
+    private var usesRareCounts: Bool { @inline(__always) get { client.marks.union(server.marks).contains(.rare) } }
+
+    /// Clears the counts.
+    /// - Returns: false when they still hold what the connection needs, and must be kept for it.
+    @inline(__always)
+    mutating func endPeriod(_ counts: UnsafeMutablePointer<TCPCounts>) -> Bool {
+        counts.pointee.clear()
+        return !usesRareCounts || endRareCounts(counts.pointer(to: \.rare).unsafelyUnwrapped)
     }
 
-    /// At the end of the flow.
-    mutating func release(to lists: inout Pool<SequenceList>) {
-        client.sequences.release(to: &lists)
-        server.sequences.release(to: &lists)
-    }
-
-    /// Forgets what was counted, not what is known of the connection.
-    mutating func clear() {
-        side0.clear()
-        side1.clear()
-        totals = Totals()
-        isUpdated = false
+    @inline(never)
+    private mutating func endRareCounts(_ rare: UnsafeMutablePointer<TCPCounts.Rare>) -> Bool {
+        let isOpened = rare.pointee.clientHandshake.threshold != 0 && rare.pointee.serverHandshake.threshold != 0
+        guard !isHandshaking, !client.marks.union(server.marks).contains(.gaps), isOpened || rare.pointee.knowsNothing
+        else {
+            rare.pointee.clear()
+            return false
+        }
+        if isOpened { client.marks.insert(.opened) }
+        client.marks.remove(.rare)
+        server.marks.remove(.rare)
+        rare.initialize(to: TCPCounts.Rare())
+        return true
     }
 }
 

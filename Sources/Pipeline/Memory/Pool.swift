@@ -11,9 +11,14 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
     private var used = 0
     private(set) var count = 0
     private let initial: Element
+    /// In a free slot.
+    private let linkOffset: Int
 
-    init(initial: Element) {
+    /// - Parameter linkOffset: four bytes of a slot that may be written while it is free; by default the last ones. What
+    ///   the owner wrote elsewhere stays readable.
+    init(initial: Element, linkOffset: Int = MemoryLayout<Element>.stride - MemoryLayout<Int32>.size) {
         self.initial = initial
+        self.linkOffset = linkOffset
     }
 
     deinit {
@@ -28,21 +33,36 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
 
     /// A slot holding the initial value.
     mutating func take() -> Int32 {
-        let index: Int32
+        guard firstFree >= 0 else { return takeUnused() }
+        let index = takeFree()
+        self[index].initialize(to: initial)
+        return index
+    }
+
+    /// As `take`, where slots are given back only with the initial value in them, and links lie outside of the fields:
+    /// memory that the owner does not use is not touched.
+    @inline(__always)
+    mutating func takeClean() -> Int32 { firstFree >= 0 ? takeFree() : takeUnused() }
+
+    @inline(__always)
+    private mutating func takeFree() -> Int32 {
+        let index = firstFree
         count &+= 1
-        if firstFree >= 0 {
-            index = firstFree
-            firstFree = link(of: index).pointee
-        } else {
-            if used >> Pool.chunkBits == chunks.count {
-                let bytes = MemoryLayout<Element>.stride << Pool.chunkBits
-                chunks.append(
-                    LargePages.allocate(bytes, wanted: used > 0)
-                        .bindMemory(to: Element.self, capacity: 1 << Pool.chunkBits))
-            }
-            index = Int32(used)
-            used += 1
+        firstFree = link(of: index).pointee
+        return index
+    }
+
+    @inline(never)
+    private mutating func takeUnused() -> Int32 {
+        if used >> Pool.chunkBits == chunks.count {
+            let bytes = MemoryLayout<Element>.stride << Pool.chunkBits
+            chunks.append(
+                LargePages.allocate(bytes, wanted: used > 0)
+                    .bindMemory(to: Element.self, capacity: 1 << Pool.chunkBits))
         }
+        let index = Int32(used)
+        used += 1
+        count &+= 1
         self[index].initialize(to: initial)
         return index
     }
@@ -53,10 +73,8 @@ struct Pool<Element: BitwiseCopyable>: ~Copyable {
         firstFree = index
     }
 
-    /// In the memory of a free slot, at its very end: what the owner wrote in front of it stays readable.
     @inline(__always)
     private func link(of index: Int32) -> UnsafeMutablePointer<Int32> {
-        let end = MemoryLayout<Element>.stride &- MemoryLayout<Int32>.size
-        return (UnsafeMutableRawPointer(self[index]) + end).assumingMemoryBound(to: Int32.self)
+        (UnsafeMutableRawPointer(self[index]) + linkOffset).assumingMemoryBound(to: Int32.self)
     }
 }

@@ -67,6 +67,7 @@ package struct FlowAggr: ~Copyable {
                 node.deinitialize(count: 1)
             }
         }
+        for number in healthChecks.nodes { pool[number].deinitialize(count: 1) }
         passing.deallocate()
     }
 
@@ -106,11 +107,14 @@ package struct FlowAggr: ~Copyable {
         let dropped = throttle?.dropped ?? 0
         counters.dropInThrottle = dropped - droppedTaken
         droppedTaken = dropped
-        counters.stashTotalLength = UInt64(pool.count)
+        counters.stashTotalLength = UInt64(storedCount)
         counters.stashTotalCapacity = UInt64(pool.capacity)
         counters.heartbeatCached = UInt64(healthChecks.count)
         return counters
     }
+
+    /// Flows that wait for the end of their minute, without health checks.
+    private var storedCount: Int { pool.count - healthChecks.count }
 
     /// Start of the flow's own minute that a record belongs to, seconds since 1970.
     @inline(__always)
@@ -168,9 +172,15 @@ package struct FlowAggr: ~Copyable {
         if let found {
             merge(flow, into: Int32(truncatingIfNeeded: found), hash: hash)
         } else if flow.pointee.closeType != Raw.forcedReport {
-            passing.initialize(to: flow.pointee)
-            sendOrAggregate(passing, flowTime: flowTime, wasStored: false)
-        } else if pool.count < settings.maxEntries {
+            if isHealthCheck(flow) {
+                let number = pool.take()
+                MinuteFlow.initialize(pool[number], flow, flowTime: flowTime, previous: -1)
+                aggregate(number, merging: false)
+            } else {
+                passing.initialize(to: flow.pointee)
+                send(passing, flowTime: flowTime)
+            }
+        } else if storedCount < settings.maxEntries {
             store(flow, hash: hash, flowTime: flowTime)
         } else {
             counters.sentUnmerged &+= 1
@@ -189,7 +199,8 @@ package struct FlowAggr: ~Copyable {
         let flowTime = node.pointee.flowTime
         unlink(number, flowTime)
         removePosition(number, hash: hash)
-        sendOrAggregate(stored, flowTime: flowTime, wasStored: true)
+        if isHealthCheck(stored) { return aggregate(number, merging: true) }
+        send(stored, flowTime: flowTime)
         pool.release(number)
     }
 
@@ -249,25 +260,40 @@ package struct FlowAggr: ~Copyable {
         slotStart += 1
     }
 
-    /// Health checks are put together, everything else is sent; the flow is moved out. Source: agent-flow.md 16.2.
-    private mutating func sendOrAggregate(
-        _ flow: UnsafeMutablePointer<TaggedFlow>, flowTime: UInt32, wasStored: Bool
-    ) {
-        guard settings.aggregatesHealthChecks, flow.pointee.closeType == Raw.finClientRst,
-            healthChecks.count < settings.maxEntries
-        else {
-            return send(flow, flowTime: flowTime)
-        }
-        if healthChecks.add(flow.move(), flowTime: flowTime, merging: wasStored) {
+    /// Whether the end of a flow is to be put together with others. Source: agent-flow.md 16.2.
+    @inline(__always)
+    private func isHealthCheck(_ flow: UnsafePointer<TaggedFlow>) -> Bool {
+        settings.aggregatesHealthChecks && flow.pointee.closeType == Raw.finClientRst
+            && healthChecks.count < settings.maxEntries
+    }
+
+    /// - Parameters:
+    ///   - number: a node of no slot.
+    ///   - merging: false for a flow that ended within its first report.
+    private mutating func aggregate(_ number: Int32, merging: Bool) {
+        guard let other = healthChecks.add(number, pool[number], merging: merging) else { return }
+        let node = pool[number]
+        let otherNode = pool[other]
+        if merging {
+            TaggedFlow.mergeOther(
+                into: otherNode.pointer(to: \.flow).unsafelyUnwrapped, node.pointer(to: \.flow).unsafelyUnwrapped)
             counters.heartbeatAggregated &+= 1
+            node.deinitialize(count: 1)
+            pool.release(number)
+        } else {
+            otherNode.deinitialize(count: 1)
+            pool.release(other)
         }
     }
 
     private mutating func flushHealthChecks(before flowTime: UInt32) {
         guard healthChecks.count > 0, healthChecks.earliest < flowTime else { return }
-        for (flow, time) in healthChecks.take(before: flowTime) {
-            passing.initialize(to: flow)
-            send(passing, flowTime: time)
+        for check in healthChecks.take(before: flowTime) {
+            let node = pool[check.node]
+            let flow = node.pointer(to: \.flow).unsafelyUnwrapped
+            check.finish(flow)
+            send(flow, flowTime: node.pointee.flowTime)
+            pool.release(check.node)
         }
     }
 

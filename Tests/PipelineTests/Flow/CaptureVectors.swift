@@ -38,6 +38,7 @@ enum CaptureVectors {
 /// One TCP connection through the per-packet engine alone; the sender of the first packet is the client.
 struct PerfBench {
     var perf = TCPPerf()
+    var counts = TCPCounts()
     var counters = FlowPerfCounters()
     private var client: IPAddress?
 
@@ -53,21 +54,22 @@ struct PerfBench {
             let isClient = client.map { $0 == packet.ipSrc } ?? true
             if client == nil { client = packet.ipSrc }
             _ = perf.parse(
-                &packet, direction: isClient ? .clientToServer : .serverToClient, lists: &lists, counters: &counters)
+                &packet, direction: isClient ? .clientToServer : .serverToClient, counts: &counts, lists: &lists,
+                counters: &counters)
         }
     }
 
     /// What was counted since the last report; does not start a new period.
     func totals(isReversed: Bool = false) -> TCPPerfStats {
-        var copy = perf
-        var stats = TCPPerfStats()
-        copy.report(isReversed: isReversed, into: &stats)
+        var (stats, counts) = (TCPPerfStats(), counts)
+        perf.report(&counts, isReversed: isReversed, into: &stats)
         return stats
     }
 
     mutating func report(isReversed: Bool = false) -> TCPPerfStats {
-        var stats = TCPPerfStats()
-        perf.report(isReversed: isReversed, into: &stats)
+        let stats = totals(isReversed: isReversed)
+        // As when the flow takes room for its counts anew.
+        if perf.endPeriod(&counts) { counts = TCPCounts() }
         return stats
     }
 

@@ -9,6 +9,7 @@ struct TCPPerfExchangeTests {
         _ steps: [(fromServer: Bool, flags: UInt8, seq: UInt32, ack: UInt32, payload: UInt16, second: UInt64)]
     ) -> TCPPerfStats {
         var perf = TCPPerf()
+        var counts = TCPCounts()
         var counters = FlowPerfCounters()
         var lists = Pool(initial: SequenceList())
         for step in steps {
@@ -17,11 +18,11 @@ struct TCPPerfExchangeTests {
                 payload: step.payload)
             packet.dataOffset = 5
             _ = perf.parse(
-                &packet, direction: step.fromServer ? .serverToClient : .clientToServer, lists: &lists,
+                &packet, direction: step.fromServer ? .serverToClient : .clientToServer, counts: &counts, lists: &lists,
                 counters: &counters)
         }
         var stats = TCPPerfStats()
-        perf.report(isReversed: false, into: &stats)
+        perf.report(&counts, isReversed: false, into: &stats)
         return stats
     }
 
