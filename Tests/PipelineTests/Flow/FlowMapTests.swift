@@ -41,6 +41,52 @@ struct FlowMapTests {
         #expect(bench.records.filter { $0.closeType != CloseType.forcedReport.rawValue }.count == 1)
     }
 
+    /// Whatever way a flow ends, what it took from pools goes back.
+    @Test(arguments: endings.indices) func partsAreGivenBack(index: Int) {
+        var bench = FlowTableBench()
+        for port: UInt16 in [1, 2, 3] {
+            for step in FlowMapTests.endings[index].steps {
+                var packet = FlowTableBench.packet(
+                    atMs: step.ms, fromServer: step.fromServer, flags: step.flags, payload: step.payload,
+                    clientPort: port)
+                if port == 2 { packet.ethType = EtherType.ipv6 }
+                if port == 3 { packet.toaSrcPort = 7 }
+                bench.inject(packet)
+            }
+        }
+        #expect(bench.partsInUse > 0)
+        bench.finish()
+        #expect(bench.partsInUse == 0)
+    }
+
+    /// Ranges of sequence numbers outlive reports while there are gaps, and go with the flow.
+    @Test func gapsAreKeptAcrossReports() {
+        var bench = FlowTableBench()
+        for (ms, seq) in [(0, 100), (1, 300), (2, 500), (2500, 700)] as [(UInt64, UInt32)] {
+            bench.inject(FlowTableBench.packet(atMs: ms, flags: 0x10, seq: seq, payload: 100))
+        }
+        bench.inject(FlowTableBench.packet(atMs: 4500, flags: 0x10, seq: 350, payload: 50))
+        bench.tick(ms: 8000)
+        #expect(bench.records.map(\.perf.tcp.totalRetrans) == [0, 0, 1])
+        #expect(bench.partsInUse == 2)
+        bench.finish()
+        #expect(bench.partsInUse == 0)
+    }
+
+    /// A second handshake of an open connection is one of retransmissions, also when the first was reported long ago.
+    @Test func handshakeIsRemembered() {
+        var bench = FlowTableBench()
+        for ms: UInt64 in [0, 5000] {
+            bench.inject(FlowTableBench.packet(atMs: ms, flags: 0x02, seq: 1))
+            bench.inject(FlowTableBench.packet(atMs: ms + 1, fromServer: true, flags: 0x12, seq: 1, ack: 2))
+            bench.inject(FlowTableBench.packet(atMs: ms + 2, flags: 0x10, seq: 2, ack: 2))
+            bench.tick(ms: ms + 4000)
+            #expect(bench.partsInUse == 0)
+        }
+        #expect(bench.records.map(\.perf.tcp.retransSyn) == [0, 1])
+        #expect(bench.records.map(\.perf.tcp.retransSynAck) == [0, 1])
+    }
+
     @Test func oneDatagramFinishes() {
         var bench = FlowTableBench()
         bench.inject(FlowTableBench.packet(atMs: 0, proto: IPProtocol.udp, payload: 8))

@@ -30,6 +30,11 @@ struct FlowTableBench: ~Copyable {
         set { map.labeler = newValue }
     }
     var concurrent: Int { map.concurrentFlows }
+    /// What flows hold beside their nodes.
+    var partsInUse: Int {
+        map.parts.periods.count + map.parts.tcpPeriods.count + map.parts.sequenceLists.count
+            + map.parts.l7Counts.count + map.parts.rareFacts.count + map.parts.wideAddresses.count
+    }
 
     static func packet(
         atMs: UInt64, fromServer: Bool = false, proto: UInt8 = IPProtocol.tcp, flags: UInt8 = 0, seq: UInt32 = 0,
