@@ -51,7 +51,13 @@ extension FlowMap {
         _ frame: UnsafeRawBufferPointer
     ) {
         guard l7.isEnabled else { return }
-        if node.pointee.l7 < 0 { openL7(node, packet.pointee) }
+        if node.pointee.l7 < 0 {
+            let isGivenUp =
+                node.pointee.l7 != FlowNode.noL7
+                && l7.engine.isGivenUp(
+                    sinceSec: UInt32(bitPattern: node.pointee.l7), timeNs: packet.pointee.timeNs)
+            guard !isGivenUp, openL7(node, packet) else { return }
+        }
         if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.pointee.timeNs) { return }
         if waiting.isFull { parseWaiting() }
         // Of ICMP the header is what is of interest.
@@ -128,14 +134,28 @@ extension FlowMap {
         for position in first..<l7.output.messages.count { complete(position, node) }
     }
 
-    private mutating func openL7(_ node: UnsafeMutablePointer<FlowNode>, _ packet: MetaPacket) {
-        let toServer = packet.direction == .clientToServer
+    /// Takes a slot of the L7 engine. False: the flow has none, because its server is given up for now.
+    @inline(never)
+    private mutating func openL7(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) -> Bool {
+        if node.pointee.l7 != FlowNode.noL7 {
+            node.pointee.l7 = l7.engine.openAnew(flowID: node.pointee.flowID)
+            return true
+        }
+        let toServer = packet.pointee.direction == .clientToServer
         let identity = L7FlowIdentity(
-            flowID: node.pointee.flowID, serverIP: toServer ? packet.ipDst : packet.ipSrc,
-            serverPort: toServer ? packet.portDst : packet.portSrc,
-            serverEpcID: toServer ? node.pointee.dst.epc : node.pointee.src.epc, isIPv6: packet.isIPv6)
-        node.pointee.l7 = l7.engine.open(
-            flow: identity, nowSec: UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000))
+            flowID: node.pointee.flowID, serverIP: toServer ? packet.pointee.ipDst : packet.pointee.ipSrc,
+            serverPort: toServer ? packet.pointee.portDst : packet.pointee.portSrc,
+            serverEpcID: toServer ? node.pointee.dst.epc : node.pointee.src.epc, isIPv6: packet.pointee.isIPv6)
+        let nowSec = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
+        switch l7.engine.openUnlessGivenUp(flow: identity, nowSec: nowSec) {
+        case .slot(let index):
+            node.pointee.l7 = index
+            return true
+        case .givenUp(let sinceSec):
+            // Of the one second that looks like no slot the flow asks again.
+            node.pointee.l7 = Int32(bitPattern: sinceSec | 1 << 31)
+            return false
+        }
     }
 
     /// Brings what the flow's records carry besides their counters up to date.
@@ -207,7 +227,7 @@ extension FlowMap {
             counts.pointee.failedCount &+= closed.held.failedCount
             for position in first..<l7.output.messages.count { complete(position, node) }
         }
-        node.pointee.l7 = -1
+        node.pointee.l7 = FlowNode.noL7
     }
 
     private static func fill(

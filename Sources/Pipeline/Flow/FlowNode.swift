@@ -81,6 +81,8 @@ struct FlowNode: BitwiseCopyable {
         static let tapSideKnown = Marks(rawValue: 128)
     }
 
+    static let noL7: Int32 = -1
+
     // First cache line: the key, and what says when the flow is looked at.
     /// IPv4: both addresses, the source's in the upper half; IPv6: the slot of both in the pool of wide addresses.
     var addresses: UInt64 = 0
@@ -112,8 +114,9 @@ struct FlowNode: BitwiseCopyable {
     var recentNs: UInt64 = 0
     /// Idle time after which the flow ends.
     var timeoutSeconds: UInt32 = 0
-    /// Slot in the L7 engine, -1 = none.
-    var l7: Int32 = -1
+    /// Slot in the L7 engine; `noL7`; or, negative, the second since when the flow's server is given up, without its highest
+    /// bit.
+    var l7 = FlowNode.noL7
     /// Of TCP; UDP keeps its own performance in this room.
     var perf = TCPPerf()
 

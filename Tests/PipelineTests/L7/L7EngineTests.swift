@@ -102,6 +102,33 @@ import Testing
         #expect(line.send(Self.get).result == .parsed)
     }
 
+    /// Flows of a server that is given up need no slot; they are tried again when the verdict is too old.
+    @Test func givenUpServersTakeNoSlots() {
+        var settings = L7Settings()
+        settings.inferenceMaxRetries = 3
+        var line = Line(settings)
+        let flow = L7FlowIdentity(flowID: 2, serverIP: IPAddress(v4: 2), serverPort: 8080)
+        if case .givenUp = line.engine.openUnlessGivenUp(flow: flow, nowSec: 1000) { Issue.record("given up too soon") }
+        for _ in 0..<10 { line.send("no protocol that is known") }
+        guard case .givenUp(let since) = line.engine.openUnlessGivenUp(flow: flow, nowSec: 1001) else {
+            Issue.record("took a slot")
+            return
+        }
+        #expect(since == 1000)
+        // The highest bit of the second does not count, also where it changes in between.
+        let looks: [(since: UInt32, second: UInt64, isGivenUp: Bool)] = [
+            (since, 1060, true), (since, 1061, false), (since, 900, true), (since | 1 << 31, 1060, true),
+            (since | 1 << 31, 1061, false), (0x7fff_fff0, 0x8000_0000, true), (0xffff_fff0, 0x8000_0040, false),
+        ]
+        for look in looks {
+            let isGivenUp = line.engine.isGivenUp(sinceSec: look.since, timeNs: look.second * 1_000_000_000 + 1)
+            #expect(isGivenUp == look.isGivenUp, "\(look)")
+        }
+        // Asked anew, it has a slot that is not skipped.
+        line.slot = line.engine.openAnew(flowID: 2)
+        #expect(line.send("no protocol that is known").result == .unknown)
+    }
+
     @Test func knownServerNeedsNoDetection() {
         var line = Line(L7Settings())
         line.send(Self.get)

@@ -91,25 +91,48 @@ package struct L7Engine: ~Copyable {
 
     // MARK: - Flows
 
+    /// What becomes of a flow that opens.
+    package enum Opening {
+        case slot(Int32)
+        /// Nobody knows what its server speaks: it needs no slot until it is tried again.
+        case givenUp(sinceSec: UInt32)
+    }
+
     /// Takes a slot for a flow. A server endpoint that is known from other flows decides its parser, or that it is skipped.
     package mutating func open(flow: L7FlowIdentity, nowSec: UInt32) -> Int32 {
-        var slot = Slot()
-        slot.isUsed = true
-        slot.flowID = flow.flowID
+        switch openUnlessGivenUp(flow: flow, nowSec: nowSec) {
+        case .slot(let index): return index
+        case .givenUp(let sinceSec):
+            let index = openAnew(flowID: flow.flowID)
+            slots[Int(index)].isSkipped = true
+            slots[Int(index)].skipSinceSec = sinceSec
+            return index
+        }
+    }
+
+    /// As `open`, but a flow that is skipped takes no slot.
+    package mutating func openUnlessGivenUp(flow: L7FlowIdentity, nowSec: UInt32) -> Opening {
         let key = AppTable.Key(
             ip: flow.serverIP, epcID: flow.serverEpcID, port: flow.serverPort, processID: flow.processID,
             source: flow.ebpfType)
         switch appTable.get(key, isIPv6: flow.isIPv6, nowSec: nowSec) {
-        case .none: break
+        case .none: return .slot(openAnew(flowID: flow.flowID))
         case .known(let proto):
+            let index = openAnew(flowID: flow.flowID)
             if let parser = L7Parser(proto) {
-                slot.parser = parser
-                slot.proto = proto
+                slots[Int(index)].parser = parser
+                slots[Int(index)].proto = proto
             }
-        case .unknown(let sinceSec):
-            slot.isSkipped = true
-            slot.skipSinceSec = sinceSec
+            return .slot(index)
+        case .unknown(let sinceSec): return .givenUp(sinceSec: sinceSec)
         }
+    }
+
+    /// A slot for a flow of which nothing is known, also when its server was given up.
+    package mutating func openAnew(flowID: UInt64) -> Int32 {
+        var slot = Slot()
+        slot.isUsed = true
+        slot.flowID = flowID
         if firstFree >= 0 {
             let index = firstFree
             firstFree = slots[Int(index)].nextFree
@@ -118,6 +141,13 @@ package struct L7Engine: ~Copyable {
         }
         slots.append(slot)
         return Int32(truncatingIfNeeded: slots.count &- 1)
+    }
+
+    /// - Parameter sinceSec: when the flow was given up; its highest bit does not count.
+    @inline(__always)
+    package func isGivenUp(sinceSec: UInt32, timeNs: UInt64) -> Bool {
+        let elapsed = Int32(bitPattern: (UInt32(truncatingIfNeeded: timeNs / 1_000_000_000) &- sinceSec) << 1) >> 1
+        return Int64(elapsed) <= Int64(settings.inferenceResultTTLSec)
     }
 
     /// Ends a flow: what was held back is parsed, and what nobody answered is counted.
