@@ -44,13 +44,15 @@ package struct FlowAggr: ~Copyable {
     private var counters = FlowAggrCounters()
 
     private let outlet: LogOutlet
-    /// A log that was never stored, on its way out.
+    /// Room for a log that is merged or on its way out, and for another that it is merged into. Not initialised in between.
     private let passing: UnsafeMutablePointer<TaggedFlow>
+    private let other: UnsafeMutablePointer<TaggedFlow>
 
     init(settings: FlowLogSettings, delays: MetricsDelays, outlet: LogOutlet) {
         self.settings = settings
         self.outlet = outlet
         passing = .allocate(capacity: 1)
+        other = .allocate(capacity: 1)
         keepsNoNetworks = settings.captureNetworkTypes.contains(-1)
         keepsAllNetworks = settings.captureNetworkTypes.contains(0)
         slotCount = Int(delays.flowAggrSlots)
@@ -69,6 +71,7 @@ package struct FlowAggr: ~Copyable {
         }
         for number in healthChecks.nodes { pool[number].deinitialize(count: 1) }
         passing.deallocate()
+        other.deallocate()
     }
 
     /// Records of the flow table, any number, in groups whose nodes are asked for ahead.
@@ -173,42 +176,47 @@ package struct FlowAggr: ~Copyable {
             merge(flow, into: Int32(truncatingIfNeeded: found), hash: hash)
         } else if flow.pointee.closeType != Raw.forcedReport {
             if isHealthCheck(flow) {
-                let number = pool.take()
-                MinuteFlow.initialize(pool[number], flow, flowTime: flowTime, previous: -1)
-                aggregate(number, merging: false)
+                aggregate(pool.add(flow, flowTime: flowTime, previous: -1), flow, flowTime: flowTime, merging: false)
             } else {
                 passing.initialize(to: flow.pointee)
-                send(passing, flowTime: flowTime)
+                sendPassing(flowTime: flowTime)
             }
         } else if storedCount < settings.maxEntries {
             store(flow, hash: hash, flowTime: flowTime)
         } else {
             counters.sentUnmerged &+= 1
             passing.initialize(to: flow.pointee)
-            send(passing, flowTime: flowTime)
+            sendPassing(flowTime: flowTime)
         }
     }
 
     @inline(__always)
     private mutating func merge(_ flow: UnsafePointer<TaggedFlow>, into number: Int32, hash: UInt64) {
-        let node = pool[number]
-        let stored = node.pointer(to: \.flow).unsafelyUnwrapped
-        if stored.pointee.isReversed != flow.pointee.isReversed { TaggedFlow.reverse(stored) }
-        TaggedFlow.merge(into: stored, flow)
-        guard stored.pointee.closeType != Raw.forcedReport else { return }
-        let flowTime = node.pointee.flowTime
+        pool.read(number, into: passing)
+        if passing.pointee.isReversed != flow.pointee.isReversed { TaggedFlow.reverse(passing) }
+        TaggedFlow.merge(into: passing, flow)
+        guard passing.pointee.closeType != Raw.forcedReport else {
+            pool.write(passing, to: number)
+            passing.deinitialize(count: 1)
+            return
+        }
+        let flowTime = pool[number].pointee.flowTime
         unlink(number, flowTime)
         removePosition(number, hash: hash)
-        if isHealthCheck(stored) { return aggregate(number, merging: true) }
-        send(stored, flowTime: flowTime)
-        pool.release(number)
+        if isHealthCheck(passing) {
+            pool.write(passing, to: number)
+            aggregate(number, passing, flowTime: flowTime, merging: true)
+            passing.deinitialize(count: 1)
+        } else {
+            sendPassing(flowTime: flowTime)
+            pool.release(number)
+        }
     }
 
     private mutating func store(_ flow: UnsafePointer<TaggedFlow>, hash: UInt64, flowTime: UInt32) {
-        let number = pool.take()
         let slot = ringPosition(flowTime)
         let tail = slots[slot].tail
-        MinuteFlow.initialize(pool[number], flow, flowTime: flowTime, previous: tail)
+        let number = pool.add(flow, flowTime: flowTime, previous: tail)
         if tail >= 0 { pool[tail].pointee.next = number } else { slots[slot].head = number }
         slots[slot].tail = number
         positions.insert(hash, position: Int(number))
@@ -251,7 +259,8 @@ package struct FlowAggr: ~Copyable {
             let node = pool[number]
             let next = node.pointee.next
             removePosition(number, hash: FlowAggr.hash(node.pointee.flowID))
-            send(node.pointer(to: \.flow).unsafelyUnwrapped, flowTime: flowTime)
+            pool.read(number, into: passing)
+            sendPassing(flowTime: flowTime)
             pool.release(number)
             number = next
         }
@@ -268,47 +277,43 @@ package struct FlowAggr: ~Copyable {
     }
 
     /// - Parameters:
-    ///   - number: a node of no slot.
+    ///   - number: a node of no slot, which holds `flow`.
     ///   - merging: false for a flow that ended within its first report.
-    private mutating func aggregate(_ number: Int32, merging: Bool) {
-        guard let other = healthChecks.add(number, pool[number], merging: merging) else { return }
-        let node = pool[number]
-        let otherNode = pool[other]
-        if merging {
-            TaggedFlow.mergeOther(
-                into: otherNode.pointer(to: \.flow).unsafelyUnwrapped, node.pointer(to: \.flow).unsafelyUnwrapped)
-            counters.heartbeatAggregated &+= 1
-            node.deinitialize(count: 1)
-            pool.release(number)
-        } else {
-            otherNode.deinitialize(count: 1)
-            pool.release(other)
-        }
+    private mutating func aggregate(
+        _ number: Int32, _ flow: UnsafePointer<TaggedFlow>, flowTime: UInt32, merging: Bool
+    ) {
+        guard let earlier = healthChecks.add(number, flow, flowTime: flowTime, merging: merging) else { return }
+        guard merging else { return pool.release(earlier) }
+        pool.read(earlier, into: other)
+        TaggedFlow.mergeOther(into: other, flow)
+        pool.write(other, to: earlier)
+        other.deinitialize(count: 1)
+        counters.heartbeatAggregated &+= 1
+        pool.release(number)
     }
 
     private mutating func flushHealthChecks(before flowTime: UInt32) {
         guard healthChecks.count > 0, healthChecks.earliest < flowTime else { return }
         for check in healthChecks.take(before: flowTime) {
-            let node = pool[check.node]
-            let flow = node.pointer(to: \.flow).unsafelyUnwrapped
-            check.finish(flow)
-            send(flow, flowTime: node.pointee.flowTime)
+            pool.read(check.node, into: passing)
+            check.finish(passing)
+            sendPassing(flowTime: pool[check.node].pointee.flowTime)
             pool.release(check.node)
         }
     }
 
-    /// Moves the flow out. Source: agent-flow.md 16.3.
-    private mutating func send(_ flow: UnsafeMutablePointer<TaggedFlow>, flowTime: UInt32) {
-        flow.pointee.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
-        if !flow.pointee.isNewFlow { flow.pointee.startTimeNs = flow.pointee.flowStatTimeNs }
-        if flow.pointee.closeType == Raw.forcedReport {
-            flow.pointee.endTimeNs = (flow.pointee.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
+    /// Moves the passing log out. Source: agent-flow.md 16.3.
+    private mutating func sendPassing(flowTime: UInt32) {
+        passing.pointee.flowStatTimeNs = UInt64(flowTime) &* 1_000_000_000
+        if !passing.pointee.isNewFlow { passing.pointee.startTimeNs = passing.pointee.flowStatTimeNs }
+        if passing.pointee.closeType == Raw.forcedReport {
+            passing.pointee.endTimeNs = (passing.pointee.startTimeNs / 1_000_000_000 &+ 60) &* 1_000_000_000
         }
         counters.out &+= 1
         if throttle != nil {
-            throttle?.add(flow.move())
+            throttle?.add(passing.move())
         } else {
-            outlet.add(moving: flow)
+            outlet.add(moving: passing)
         }
     }
 

@@ -48,26 +48,29 @@ struct HealthCheckStash {
     var count: Int { checks.count }
     var nodes: some Sequence<Int32> { checks.lazy.map(\.node) }
 
-    /// - Parameter merging: false for a flow that ended within its first report: it takes the place of what was
-    ///   there, as in the reference.
+    /// - Parameters:
+    ///   - number: the node that holds `flow`.
+    ///   - merging: false for a flow that ended within its first report: it takes the place of what was there, as in the
+    ///     reference.
     /// - Returns: nil when the node is kept alone; otherwise the node of the same check that was there before: the new one
     ///   is to be merged into it and given up, or when not merging, it is to be given up itself.
-    mutating func add(_ number: Int32, _ node: UnsafePointer<MinuteFlow>, merging: Bool) -> Int32? {
-        let flow = node.pointer(to: \.flow).unsafelyUnwrapped
+    mutating func add(
+        _ number: Int32, _ flow: UnsafePointer<TaggedFlow>, flowTime: UInt32, merging: Bool
+    ) -> Int32? {
         let key = Key(
             ipSrc: flow.pointee.key.ipSrc, ipDst: flow.pointee.key.ipDst, portDst: flow.pointee.key.portDst,
             tapSide: flow.pointee.tapSide)
-        earliest = min(earliest, node.pointee.flowTime)
+        earliest = min(earliest, flowTime)
         guard let position = positions[key] else {
             positions[key] = checks.count
-            checks.append(Check(key: key, flowTime: node.pointee.flowTime, node: number))
+            checks.append(Check(key: key, flowTime: flowTime, node: number))
             return nil
         }
         let other = checks[position].node
         if merging {
             checks[position].note(flow.pointee.flowID)
         } else {
-            checks[position] = Check(key: key, flowTime: node.pointee.flowTime, node: number)
+            checks[position] = Check(key: key, flowTime: flowTime, node: number)
         }
         return other
     }
