@@ -15,12 +15,11 @@ public struct L7FlowLog: Sendable {
     public var responseStatus: UInt8 = L7ResponseStatus.unknown.rawValue
     /// `noCode` = none.
     public var responseCode: Int32 = L7FlowLog.noCode
-    public var responseException = ""
     public var responseResult = ""
 
     public var version = ""
     /// What few requests have; nil = all of it is empty.
-    private var rare: Rare?
+    @usableFromInline var rare: Rare?
     public var rowEffect: UInt32 = 0
     public var directionScore: UInt8 = 0
     /// Bits 1 TLS, 2 async, 4 reversed.
@@ -44,9 +43,12 @@ extension L7FlowLog {
     /// Changed only by a record that owns it alone, and copied before that otherwise.
     ///
     /// `@unchecked Sendable`: shared between records only for reading.
-    private final class Rare: @unchecked Sendable {
+    @usableFromInline
+    final class Rare: @unchecked Sendable {
         var trace: L7Trace?
-        var ext: L7Ext?
+        var hasExt = false
+        var ext = L7Ext()
+        var responseException = ""
         var bizCode = ""
         var bizScenario = ""
         var bizResponseCode = ""
@@ -55,15 +57,17 @@ extension L7FlowLog {
 
         init(copying other: Rare) {
             trace = other.trace
+            hasExt = other.hasExt
             ext = other.ext
+            responseException = other.responseException
             bizCode = other.bizCode
             bizScenario = other.bizScenario
             bizResponseCode = other.bizResponseCode
         }
     }
 
-    /// Neither trace nor extension nor business fields.
-    public var isPlain: Bool { rare == nil }
+    /// Neither trace nor extension nor exception nor business fields.
+    @inlinable public var isPlain: Bool { rare == nil }
 
     public var trace: L7Trace? {
         get { rare?.trace }
@@ -74,31 +78,50 @@ extension L7FlowLog {
     }
 
     public var ext: L7Ext? {
-        get { rare?.ext }
+        get { rare.flatMap { $0.hasExt ? $0.ext : nil } }
         set {
             if rare == nil, case .none = newValue { return }
-            changeable().ext = newValue
+            let own = changeable()
+            own.hasExt = newValue != nil
+            own.ext = newValue ?? L7Ext()
         }
     }
 
     /// Changes the extension in place; an absent one is empty before.
     public mutating func changeExt(_ change: (inout L7Ext) -> Void) {
         let own = changeable()
-        var ext = own.ext.take() ?? L7Ext()
-        change(&ext)
-        own.ext = ext
+        own.hasExt = true
+        change(&own.ext)
     }
 
-    /// Takes over the extension of another record, by `merge` where both have one.
-    public mutating func mergeExt(of other: borrowing L7FlowLog, _ merge: (inout L7Ext, borrowing L7Ext) -> Void) {
-        guard let theirs = other.rare, theirs.ext != nil else { return }
+    /// Takes over what another record has of exception, trace and extension; the closures join what both have.
+    public mutating func mergeRare(
+        of other: UnsafePointer<L7FlowLog>, trace mergeTrace: (inout L7Trace, borrowing L7Trace) -> Void,
+        ext mergeExt: (inout L7Ext, borrowing L7Ext) -> Void
+    ) {
+        guard let theirs = other.pointee.rare else { return }
         let own = changeable()
-        guard var ext = own.ext.take() else {
-            own.ext = theirs.ext
-            return
+        if !theirs.responseException.isEmpty { own.responseException = theirs.responseException }
+        if let new = theirs.trace {
+            if var trace = own.trace.take() {
+                mergeTrace(&trace, new)
+                own.trace = trace
+            } else {
+                own.trace = new
+            }
         }
-        if let new = theirs.ext { merge(&ext, new) }
-        own.ext = ext
+        guard theirs.hasExt else { return }
+        if own.hasExt {
+            mergeExt(&own.ext, theirs.ext)
+        } else {
+            own.hasExt = true
+            own.ext = theirs.ext
+        }
+    }
+
+    public var responseException: String {
+        get { rare?.responseException ?? "" }
+        set { if !newValue.isEmpty || rare != nil { changeable().responseException = newValue } }
     }
 
     public var bizCode: String {
@@ -166,22 +189,8 @@ public struct L7Base: Sendable {
     public var l3EpcIDDst: Int32 = 0
     public var reqTCPSeq: UInt32 = 0
     public var respTCPSeq: UInt32 = 0
-    public var processID0: UInt32 = 0
-    public var processID1: UInt32 = 0
-    public var processName0 = ""
-    public var processName1 = ""
-    public var syscallTraceIDRequest: UInt64 = 0
-    public var syscallTraceIDResponse: UInt64 = 0
-    public var syscallThread0: UInt32 = 0
-    public var syscallThread1: UInt32 = 0
-    public var syscallCapSeq0: UInt64 = 0
-    public var syscallCapSeq1: UInt64 = 0
-    public var syscallCoroutine0: UInt64 = 0
-    public var syscallCoroutine1: UInt64 = 0
-    public var gpid0: UInt32 = 0
-    public var gpid1: UInt32 = 0
-    public var podID0: UInt32 = 0
-    public var podID1: UInt32 = 0
+    /// What packets tell nothing of; nil = all of it is empty.
+    @usableFromInline var origins: Origins?
     public var agentID: UInt16 = 0
     public var tapType: UInt16 = 0
     public var portSrc: UInt16 = 0
@@ -201,4 +210,146 @@ public struct L7Base: Sendable {
     public var rrtNs: UInt64 = 0
 
     public init() {}
+}
+
+/// Processes, pods and system calls at both ends lie behind one pointer: only messages that the kernel's tracing or
+/// another sender saw have them.
+extension L7Base {
+    /// Replaced as a whole by a record that does not own it alone.
+    ///
+    /// `@unchecked Sendable`: shared between records only for reading.
+    @usableFromInline
+    final class Origins: @unchecked Sendable {
+        struct Values: Sendable {
+            var processID0: UInt32 = 0
+            var processID1: UInt32 = 0
+            var processName0 = ""
+            var processName1 = ""
+            var syscallTraceIDRequest: UInt64 = 0
+            var syscallTraceIDResponse: UInt64 = 0
+            var syscallThread0: UInt32 = 0
+            var syscallThread1: UInt32 = 0
+            var syscallCapSeq0: UInt64 = 0
+            var syscallCapSeq1: UInt64 = 0
+            var syscallCoroutine0: UInt64 = 0
+            var syscallCoroutine1: UInt64 = 0
+            var gpid0: UInt32 = 0
+            var gpid1: UInt32 = 0
+            var podID0: UInt32 = 0
+            var podID1: UInt32 = 0
+        }
+
+        var values: Values
+
+        init(_ values: Values) { self.values = values }
+    }
+
+    /// Something is known of processes, pods or system calls.
+    @inlinable public var hasOrigins: Bool { origins != nil }
+
+    private var values: Origins.Values {
+        @inline(__always) get { origins?.values ?? Origins.Values() }
+        set {
+            if isKnownUniquelyReferenced(&origins), let origins {
+                origins.values = newValue
+            } else {
+                origins = Origins(newValue)
+            }
+        }
+    }
+
+    /// Exchanges what is known of the two ends.
+    public mutating func swapOrigins() {
+        guard hasOrigins else { return }
+        var all = values
+        swap(&all.processID0, &all.processID1)
+        swap(&all.processName0, &all.processName1)
+        swap(&all.syscallTraceIDRequest, &all.syscallTraceIDResponse)
+        swap(&all.syscallThread0, &all.syscallThread1)
+        swap(&all.syscallCapSeq0, &all.syscallCapSeq1)
+        swap(&all.syscallCoroutine0, &all.syscallCoroutine1)
+        swap(&all.gpid0, &all.gpid1)
+        swap(&all.podID0, &all.podID1)
+        values = all
+    }
+
+    public var processID0: UInt32 {
+        get { values.processID0 }
+        set { values.processID0 = newValue }
+    }
+
+    public var processID1: UInt32 {
+        get { values.processID1 }
+        set { values.processID1 = newValue }
+    }
+
+    public var processName0: String {
+        get { values.processName0 }
+        set { values.processName0 = newValue }
+    }
+
+    public var processName1: String {
+        get { values.processName1 }
+        set { values.processName1 = newValue }
+    }
+
+    public var syscallTraceIDRequest: UInt64 {
+        get { values.syscallTraceIDRequest }
+        set { values.syscallTraceIDRequest = newValue }
+    }
+
+    public var syscallTraceIDResponse: UInt64 {
+        get { values.syscallTraceIDResponse }
+        set { values.syscallTraceIDResponse = newValue }
+    }
+
+    public var syscallThread0: UInt32 {
+        get { values.syscallThread0 }
+        set { values.syscallThread0 = newValue }
+    }
+
+    public var syscallThread1: UInt32 {
+        get { values.syscallThread1 }
+        set { values.syscallThread1 = newValue }
+    }
+
+    public var syscallCapSeq0: UInt64 {
+        get { values.syscallCapSeq0 }
+        set { values.syscallCapSeq0 = newValue }
+    }
+
+    public var syscallCapSeq1: UInt64 {
+        get { values.syscallCapSeq1 }
+        set { values.syscallCapSeq1 = newValue }
+    }
+
+    public var syscallCoroutine0: UInt64 {
+        get { values.syscallCoroutine0 }
+        set { values.syscallCoroutine0 = newValue }
+    }
+
+    public var syscallCoroutine1: UInt64 {
+        get { values.syscallCoroutine1 }
+        set { values.syscallCoroutine1 = newValue }
+    }
+
+    public var gpid0: UInt32 {
+        get { values.gpid0 }
+        set { values.gpid0 = newValue }
+    }
+
+    public var gpid1: UInt32 {
+        get { values.gpid1 }
+        set { values.gpid1 = newValue }
+    }
+
+    public var podID0: UInt32 {
+        get { values.podID0 }
+        set { values.podID0 = newValue }
+    }
+
+    public var podID1: UInt32 {
+        get { values.podID1 }
+        set { values.podID1 = newValue }
+    }
 }

@@ -207,14 +207,7 @@ extension L7Base {
         swap(&portSrc, &portDst)
         swap(&isVipInterfaceSrc, &isVipInterfaceDst)
         swap(&reqTCPSeq, &respTCPSeq)
-        swap(&processID0, &processID1)
-        swap(&processName0, &processName1)
-        swap(&syscallTraceIDRequest, &syscallTraceIDResponse)
-        swap(&syscallThread0, &syscallThread1)
-        swap(&syscallCapSeq0, &syscallCapSeq1)
-        swap(&syscallCoroutine0, &syscallCoroutine1)
-        swap(&gpid0, &gpid1)
-        swap(&podID0, &podID1)
+        swapOrigins()
         tapSide = TapSide(rawValue: tapSide)?.reversed.rawValue ?? tapSide
     }
 }

@@ -52,8 +52,13 @@ package struct LogThrottle {
 
     /// After each batch; the period goes on.
     package mutating func flush(into out: inout [L7FlowLog]) {
-        out.append(contentsOf: buffer)
-        buffer.removeAll(keepingCapacity: true)
+        // Mostly all before has left: the two change places.
+        if out.isEmpty {
+            swap(&out, &buffer)
+        } else {
+            out.append(contentsOf: buffer)
+            buffer.removeAll(keepingCapacity: true)
+        }
     }
 
     private mutating func acquire(_ nowNs: UInt64) -> Bool {

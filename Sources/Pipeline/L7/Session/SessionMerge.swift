@@ -51,7 +51,6 @@ extension L7FlowLog {
         if record.pointee.responseCode != L7FlowLog.noCode, proto != .dns || responseCode <= 0 {
             responseCode = record.pointee.responseCode
         }
-        if !record.pointee.responseException.isEmpty { responseException = record.pointee.responseException }
         if !record.pointee.responseResult.isEmpty { responseResult = record.pointee.responseResult }
         flags |= record.pointee.flags
         // The response's bytes overwrite; the HTTP family adds.
@@ -70,10 +69,7 @@ extension L7FlowLog {
         }
         if proto == .postgresql { rowEffect = record.pointee.rowEffect }
         if record.pointee.isPlain { return }
-        if let new = record.pointee.trace {
-            if trace == nil { trace = new } else { trace?.merge(new) }
-        }
-        mergeExt(of: record.pointee) { $0.merge($1) }
+        mergeRare(of: record, trace: { $0.merge($1) }, ext: { $0.merge($1) })
     }
 }
 
@@ -93,7 +89,7 @@ extension L7FlowLog {
 }
 
 extension L7Trace {
-    fileprivate mutating func merge(_ other: L7Trace) {
+    fileprivate mutating func merge(_ other: borrowing L7Trace) {
         for id in other.traceIDs where !traceIDs.contains(id) { traceIDs.append(id) }
         if spanID.isEmpty { spanID = other.spanID }
         if parentSpanID.isEmpty { parentSpanID = other.parentSpanID }
@@ -133,10 +129,14 @@ extension L7Detail {
     func finish(_ log: inout L7FlowLog) {
         guard log.responseStatus != L7ResponseStatus.ok.rawValue, case .http(let kept) = self else { return }
         var (names, values): ([String], [String]) = ([], [])
+        names.reserveCapacity(4)
+        values.reserveCapacity(4)
         if kept.hasRequest {
             // Appear even when nothing is kept of them (trap).
-            names = ["request_header", "request_payload"]
-            values = [kept.request?.header ?? "", kept.request?.payload ?? ""]
+            names.append("request_header")
+            names.append("request_payload")
+            values.append(kept.request?.header ?? "")
+            values.append(kept.request?.payload ?? "")
         }
         if kept.hasResponse, let text = kept.response {
             if !text.header.isEmpty {
@@ -163,6 +163,18 @@ extension L7Base {
     /// Request <- response. Source: agent-l7.md 9.3.
     mutating func merge(_ record: UnsafePointer<L7FlowLog>) {
         l7Protocol = record.pointee.base.l7Protocol
+        if record.pointee.base.hasOrigins { mergeOrigins(record) }
+        startTimeNs = min(startTimeNs, record.pointee.base.startTimeNs)
+        endTimeNs = max(endTimeNs, record.pointee.base.endTimeNs)
+        if reqTCPSeq == 0 { reqTCPSeq = record.pointee.base.reqTCPSeq }
+        if respTCPSeq == 0 { respTCPSeq = record.pointee.base.respTCPSeq }
+        if messageType != record.pointee.base.messageType { messageType = LogMessageType.session.rawValue }
+        // Recomputed from the times, whatever the statistics say (trap).
+        rrtNs = endTimeNs > startTimeNs ? (endTimeNs - startTimeNs) / 1000 * 1000 : 0
+        if bizType == 0 { bizType = record.pointee.base.bizType }
+    }
+
+    private mutating func mergeOrigins(_ record: UnsafePointer<L7FlowLog>) {
         if record.pointee.base.processID0 != 0 { processID0 = record.pointee.base.processID0 }
         if record.pointee.base.processID1 != 0 { processID1 = record.pointee.base.processID1 }
         if !record.pointee.base.processName0.isEmpty { processName0 = record.pointee.base.processName0 }
@@ -179,13 +191,5 @@ extension L7Base {
         if record.pointee.base.syscallTraceIDResponse != 0 {
             syscallTraceIDResponse = record.pointee.base.syscallTraceIDResponse
         }
-        startTimeNs = min(startTimeNs, record.pointee.base.startTimeNs)
-        endTimeNs = max(endTimeNs, record.pointee.base.endTimeNs)
-        if reqTCPSeq == 0 { reqTCPSeq = record.pointee.base.reqTCPSeq }
-        if respTCPSeq == 0 { respTCPSeq = record.pointee.base.respTCPSeq }
-        if messageType != record.pointee.base.messageType { messageType = LogMessageType.session.rawValue }
-        // Recomputed from the times, whatever the statistics say (trap).
-        rrtNs = endTimeNs > startTimeNs ? (endTimeNs - startTimeNs) / 1000 * 1000 : 0
-        if bizType == 0 { bizType = record.pointee.base.bizType }
     }
 }
