@@ -80,23 +80,25 @@ struct HTTP1Parser {
                 ? readStatusLine(payload, lineEnd, message)
                 : readRequestLine(payload, lineEnd, settings.endpoint, message, texts)
         else { return .failed }
-        var tags: TagCollector?
         var at = lineEnd &+ 2
         var headersEnd: Int?
-        let readsAll = !settings.httpCustomFields.isEmpty
+        let hasCustomFields = !settings.httpCustomFields.isEmpty
+        var hasTags = false
         while let end = payload.crlf(from: at) {
             if end == at {
                 headersEnd = at
                 break
             }
-            if readsAll || settings.trace.mayBegin(payload.u8(at: at)) {
-                readHeader(payload, at..<end, isResponse, settings, message, &tags, texts)
+            let first = payload.u8(at: at)
+            readHeader(payload, at..<end, first, isResponse, message, texts)
+            if hasCustomFields || settings.trace.mayBegin(first), !hasTags {
+                hasTags = hasTag(payload, at..<end, settings)
             }
             at = end &+ 2
         }
         if headersEnd == nil, context.mayWait { return .incomplete }
         let bodyStart = headersEnd.map { $0 &+ 2 } ?? payload.byteCount
-        if let tags { apply(tags, isResponse, settings, message) }
+        if hasTags { readTags(payload, lineEnd &+ 2..<(headersEnd ?? at), isResponse, settings, message) }
         capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, message)
         if !isResponse, settings.obfuscated.contains(.http1) || settings.obfuscated.contains(.http2) {
             message.pointee.log.requestResource = withoutQuery(message.pointee.log.requestResource)
@@ -156,43 +158,75 @@ struct HTTP1Parser {
         return payload.hasPrefix("HTTP/1.0", at: at) ? "1.0" : nil
     }
 
+    /// Takes the two headers that a message may have in any case: most lines are told apart by the place of their colon.
     @inline(__always)
     private static func readHeader(
-        _ payload: RawSpan, _ line: Range<Int>, _ isResponse: Bool, _ settings: borrowing L7Settings,
-        _ message: UnsafeMutablePointer<L7Message>, _ tags: inout TagCollector?, _ texts: borrowing TextCache
+        _ payload: RawSpan, _ line: Range<Int>, _ first: UInt8, _ isResponse: Bool,
+        _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
     ) {
-        guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound) else { return }
-        let name = line.lowerBound..<colon
-        guard !name.isEmpty else { return }
-        let mayBeTag =
-            settings.trace.mayName(length: name.count, first: payload.u8(at: name.lowerBound))
-            || !settings.httpCustomFields.isEmpty
-        // Most lines are told apart by the length of their name.
-        guard name.count == 4 || name.count == 14 || mayBeTag else { return }
-        let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
-        guard !value.isEmpty else { return }
-        switch name.count {
-        case 4 where payload.equals(name, "host"):
-            message.pointee.log.requestDomain = texts.text(payload, value)
-        case 14 where payload.equals(name, "content-length"):
+        let start = line.lowerBound
+        if first | 32 == 99 {
+            let colon = start &+ 14
+            guard colon < line.upperBound, payload.u8(at: colon) == 58,
+                payload.equals(start..<colon, "content-length")
+            else { return }
+            let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
+            guard !value.isEmpty else { return }
             let length = Int32(clamping: decimal(payload, value))
             if isResponse {
                 message.pointee.log.responseLength = length
             } else {
                 message.pointee.log.requestLength = length
             }
-        default: break
-        }
-        if mayBeTag, isTag(payload, name, settings) {
-            var all = tags ?? TagCollector()
-            readTags(payload, name, value, isResponse: isResponse, settings, &all)
-            tags = all
+        } else if first | 32 == 104 {
+            let colon = start &+ 4
+            guard colon < line.upperBound, payload.u8(at: colon) == 58, payload.equals(start..<colon, "host") else {
+                return
+            }
+            let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
+            if !value.isEmpty { message.pointee.log.requestDomain = texts.text(payload, value) }
         }
     }
 
     /// Some setting names the header.
     static func isTag(_ payload: RawSpan, _ name: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
         settings.trace.names(payload, name) || settings.httpCustomFields.contains { $0.matches(payload, name) }
+    }
+
+    /// Some setting names the header of a line.
+    @inline(never)
+    private static func hasTag(_ payload: RawSpan, _ line: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
+        guard let name = headerName(payload, line) else { return false }
+        guard
+            !settings.httpCustomFields.isEmpty
+                || settings.trace.mayName(length: name.count, first: payload.u8(at: name.lowerBound))
+        else { return false }
+        return isTag(payload, name, settings)
+    }
+
+    @inline(__always)
+    private static func headerName(_ payload: RawSpan, _ line: Range<Int>) -> Range<Int>? {
+        guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound), colon > line.lowerBound
+        else { return nil }
+        return line.lowerBound..<colon
+    }
+
+    /// Reads the lines that settings name. Few messages have any.
+    @inline(never)
+    private static func readTags(
+        _ payload: RawSpan, _ lines: Range<Int>, _ isResponse: Bool, _ settings: borrowing L7Settings,
+        _ message: UnsafeMutablePointer<L7Message>
+    ) {
+        var tags = TagCollector()
+        var at = lines.lowerBound
+        while at < lines.upperBound, let end = payload.crlf(from: at) {
+            if let name = headerName(payload, at..<end), isTag(payload, name, settings) {
+                let value = payload.trimmedRange(name.upperBound &+ 1..<end)
+                if !value.isEmpty { readTags(payload, name, value, isResponse: isResponse, settings, &tags) }
+            }
+            at = end &+ 2
+        }
+        apply(tags, isResponse, settings, message)
     }
 
     /// Header names that carry trace ids, span ids, request ids and the client's address.
@@ -228,7 +262,6 @@ struct HTTP1Parser {
         }
     }
 
-    @inline(never)
     static func apply(
         _ tags: borrowing TagCollector, _ isResponse: Bool, _ settings: borrowing L7Settings,
         _ message: UnsafeMutablePointer<L7Message>
