@@ -56,7 +56,7 @@ final class AppStash {
 
     /// - Parameter slotSeconds: what documents that are shifted back are shifted by.
     func deliver(to outlet: DocumentOutlet, flags: UInt32, rules: TagRules, slotSeconds: UInt32) {
-        outlet.send(entries.count) { first, documents in
+        outlet.send(entries.count, areApps: true) { first, documents in
             for index in 0..<documents.count {
                 let document = documents.baseAddress.unsafelyUnwrapped + index
                 let entry = entries[first + index]
@@ -66,7 +66,7 @@ final class AppStash {
                 entry.pointee.tag.write(
                     to: document.pointer(to: \.tag).unsafelyUnwrapped, entry.pointee.facts, rules)
                 document.pointee.tag.field.endpoint = endpoints[first + index]
-                document.pointee.meter = .app(entry.pointee.meter)
+                DocumentOutlet.appMeter(of: document).pointee = entry.pointee.meter
             }
         }
     }

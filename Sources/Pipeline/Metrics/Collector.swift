@@ -116,7 +116,7 @@ package struct Collector: ~Copyable, MeterSink {
             plan.removeAll()
         }
         let endSeconds = slot.pointee.startSeconds &+ window.slotSeconds
-        connections.sweep(steps: connections.count / 8 + 1, nowSeconds: endSeconds)
+        connections.sweep(slotSeconds: window.slotSeconds, nowSeconds: endSeconds)
     }
 
     /// Each quadruple is one document: its pair.

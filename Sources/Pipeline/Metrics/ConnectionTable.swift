@@ -58,8 +58,12 @@ struct ConnectionTable: ~Copyable {
         return UInt32(max(carried &+ sum, 1))
     }
 
-    /// Forgets idle entries among the next `steps` ones; called once a slot, so that a full round takes some slots.
-    mutating func sweep(steps: Int, nowSeconds: UInt32) {
+    /// Forgets idle entries; called once a slot, so that a full round takes about as long as entries may be idle.
+    mutating func sweep(slotSeconds: UInt32, nowSeconds: UInt32) {
+        sweep(steps: entries.count * Int(slotSeconds) / Int(Self.idleSeconds) + 1, nowSeconds: nowSeconds)
+    }
+
+    private mutating func sweep(steps: Int, nowSeconds: UInt32) {
         var left = min(steps, entries.count)
         while left > 0, entries.count > 0 {
             left -= 1

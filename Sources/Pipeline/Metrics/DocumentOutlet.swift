@@ -7,24 +7,29 @@ final class DocumentOutlet {
 
     private let receive: ([Document]) -> Void
     private var batch: [Document] = []
-    private let template: UnsafeMutablePointer<Document>
+    /// Empty documents, one of each kind of meter.
+    private let templates: UnsafeMutablePointer<Document>
 
     init(_ receive: @escaping ([Document]) -> Void) {
         self.receive = receive
-        template = .allocate(capacity: 1)
-        template.initialize(to: Document())
+        templates = .allocate(capacity: 2)
+        templates.initialize(repeating: Document(), count: 2)
+        templates[1].meter = .app(AppMeter())
     }
 
     deinit {
-        template.deinitialize(count: 1)
-        template.deallocate()
+        templates.deinitialize(count: 2)
+        templates.deallocate()
     }
 
-    /// - Parameter write: fills documents of the numbers `first`..., at most `batchSize` at once; they are zero and have
-    ///   an empty flow meter.
+    /// - Parameters:
+    ///   - areApps: the documents have app meters, else flow meters.
+    ///   - write: fills documents of the numbers `first`..., at most `batchSize` at once; they are zero.
     @inline(__always)
-    func send(_ count: Int, _ write: (_ first: Int, UnsafeMutableBufferPointer<Document>) -> Void) {
-        let template = UnsafeRawPointer(template)
+    func send(
+        _ count: Int, areApps: Bool = false, _ write: (_ first: Int, UnsafeMutableBufferPointer<Document>) -> Void
+    ) {
+        let template = UnsafeRawPointer(templates + (areApps ? 1 : 0))
         var first = 0
         while first < count {
             let length = min(Self.batchSize, count - first)
@@ -34,7 +39,7 @@ final class DocumentOutlet {
                 output.withUnsafeMutableBufferPointer { buffer, filled in
                     guard let base = buffer.baseAddress else { return }
                     for index in 0..<length {
-                        // The template's texts are empty and own no memory, so its bytes may be copied.
+                        // The texts of a template are empty and own no memory, so its bytes may be copied.
                         UnsafeMutableRawPointer(base + index).copyMemory(
                             from: template, byteCount: MemoryLayout<Document>.size)
                     }
@@ -51,7 +56,16 @@ final class DocumentOutlet {
     /// for its number (a test holds this). Going through `switch` would copy the meter twice.
     @inline(__always)
     static func flowMeter(of document: UnsafeMutablePointer<Document>) -> UnsafeMutablePointer<FlowMeter> {
-        let meter = document.pointer(to: \.meter).unsafelyUnwrapped
-        return UnsafeMutableRawPointer(meter).assumingMemoryBound(to: FlowMeter.self)
+        meter(of: document).assumingMemoryBound(to: FlowMeter.self)
+    }
+
+    @inline(__always)
+    static func appMeter(of document: UnsafeMutablePointer<Document>) -> UnsafeMutablePointer<AppMeter> {
+        meter(of: document).assumingMemoryBound(to: AppMeter.self)
+    }
+
+    @inline(__always)
+    private static func meter(of document: UnsafeMutablePointer<Document>) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(document.pointer(to: \.meter).unsafelyUnwrapped)
     }
 }

@@ -6,6 +6,12 @@ import Model
 /// The tables are larger than the caches, so records are taken in groups: first all hashes, then all table slots, then
 /// all entries, then the work.
 struct FlowMetering: ~Copyable {
+    /// The open slots of a record, unless the windows move before it is added.
+    private struct LikelySlots: BitwiseCopyable {
+        let second: UnsafeMutablePointer<QuadrupleSlot>
+        let minute: UnsafeMutablePointer<QuadrupleSlot>
+    }
+
     static var groupSize: Int { 16 }
 
     private let hasSecond: Bool
@@ -13,6 +19,7 @@ struct FlowMetering: ~Copyable {
     private var minute: QuadrupleGenerator
     private let apmMetrics: Bool
     private let records: UnsafeMutablePointer<MeteredRecord>
+    private let likely: UnsafeMutablePointer<LikelySlots>
 
     init(_ settings: MetricsSettings) {
         hasSecond = settings.metrics.secondMetrics
@@ -20,9 +27,13 @@ struct FlowMetering: ~Copyable {
         minute = .perMinute(settings.delays, settings.metrics)
         apmMetrics = settings.metrics.apmMetrics
         records = .allocate(capacity: Self.groupSize)
+        likely = .allocate(capacity: Self.groupSize)
     }
 
-    deinit { records.deallocate() }
+    deinit {
+        records.deallocate()
+        likely.deallocate()
+    }
 
     /// A batch of any size.
     mutating func handle<Second: MeterSink & ~Copyable, Minute: MeterSink & ~Copyable>(
@@ -43,12 +54,16 @@ struct FlowMetering: ~Copyable {
         for index in 0..<count {
             let record = records + index
             record.initialize(to: MeteredRecord(flows + index, apmMetrics: apmMetrics))
-            if hasSecond { prefetchHome(record, second) }
-            prefetchHome(record, minute)
+            let seconds = record.pointee.seconds
+            let slots = LikelySlots(second: second.likelySlot(seconds), minute: minute.likelySlot(seconds))
+            (likely + index).initialize(to: slots)
+            if hasSecond { dft_prefetch(slots.second.pointee.positions.home(of: record.pointee.hash)) }
+            dft_prefetch(slots.minute.pointee.positions.home(of: record.pointee.hash))
         }
         for index in 0..<count {
-            if hasSecond { prefetchEntry(records + index, second) }
-            prefetchEntry(records + index, minute)
+            let hash = records[index].hash
+            if hasSecond { prefetchEntry(hash, likely[index].second) }
+            prefetchEntry(hash, likely[index].minute)
         }
         for index in 0..<count {
             if hasSecond { second.add(records + index, into: &secondSink) }
@@ -74,17 +89,10 @@ struct FlowMetering: ~Copyable {
         (second.takeCounters(), minute.takeCounters())
     }
 
-    @inline(__always)
-    private func prefetchHome(_ record: UnsafePointer<MeteredRecord>, _ generator: borrowing QuadrupleGenerator) {
-        let slot = generator.likelySlot(record.pointee.seconds)
-        dft_prefetch(slot.pointee.positions.home(of: record.pointee.hash))
-    }
-
     /// Facts and traffic counters: every merge touches both lines.
     @inline(__always)
-    private func prefetchEntry(_ record: UnsafePointer<MeteredRecord>, _ generator: borrowing QuadrupleGenerator) {
-        let slot = generator.likelySlot(record.pointee.seconds)
-        let position = slot.pointee.positions.likelyPosition(record.pointee.hash)
+    private func prefetchEntry(_ hash: UInt64, _ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+        let position = slot.pointee.positions.likelyPosition(hash)
         guard position >= 0 else { return }
         let entry = UnsafeRawPointer(slot.pointee.entries[position])
         dft_prefetch(entry)

@@ -20,30 +20,16 @@ package protocol AppMeterSink: ~Copyable {
 ///
 /// Source: agent-flow.md 15; windows as in 13.1.
 package struct L7QuadrupleGenerator: ~Copyable {
-    private struct Prepared: BitwiseCopyable {
-        var slot: UnsafeMutablePointer<AppSlot>
-        var flowHash: UInt64
-        var hash: UInt64
-        /// As the tables had it before the group; -1 = none.
-        var position = -1
-        /// Makes documents; else it can only end its flow.
-        var isCounted: Bool
-    }
-
-    static var groupSize: Int { 16 }
-
     private let settings: FlowMetricsSettings
     private var window: SlotWindow
     /// By ring position.
     private let slots: UnsafeMutablePointer<AppSlot>
-    private let prepared: UnsafeMutablePointer<Prepared>
     private var counters = GeneratorCounters()
 
     package init(slotSeconds: UInt32, slots: Int, delay: UInt32, settings: FlowMetricsSettings) {
         self.settings = settings
         window = SlotWindow(slotSeconds: slotSeconds, slots: slots, delay: delay)
         self.slots = .allocate(capacity: window.slots)
-        prepared = .allocate(capacity: Self.groupSize)
         for index in 0..<window.slots { (self.slots + index).initialize(to: AppSlot()) }
     }
 
@@ -59,29 +45,6 @@ package struct L7QuadrupleGenerator: ~Copyable {
     deinit {
         slots.deinitialize(count: window.slots)
         slots.deallocate()
-        prepared.deallocate()
-    }
-
-    /// A batch of any size, in groups whose memory is asked for ahead.
-    package mutating func handle<Sink: AppMeterSink & ~Copyable>(
-        _ batch: UnsafeBufferPointer<L7Stats>, into sink: inout Sink
-    ) {
-        guard let base = batch.baseAddress else { return }
-        for first in stride(from: 0, to: batch.count, by: Self.groupSize) {
-            let group = base + first
-            let count = min(Self.groupSize, batch.count - first)
-            for index in 0..<count { prepare(group + index, prepared + index) }
-            for index in 0..<count {
-                let next = prepared + index
-                next.pointee.position = next.pointee.slot.pointee.prefetchEntry(
-                    next.pointee.hash, flowHash: next.pointee.flowHash, isCounted: next.pointee.isCounted)
-            }
-            for index in 0..<count {
-                let next = prepared + index
-                next.pointee.slot.pointee.prefetchFlow(next.pointee.position, isCounted: next.pointee.isCounted)
-            }
-            for index in 0..<count { add(group + index, prepared[index], into: &sink) }
-        }
     }
 
     package mutating func tick<Sink: AppMeterSink & ~Copyable>(seconds: UInt32, into sink: inout Sink) {
@@ -104,17 +67,23 @@ package struct L7QuadrupleGenerator: ~Copyable {
         return counters
     }
 
+    /// Where `add` will put counters, unless the window moves before.
     @inline(__always)
-    private func prepare(_ stats: UnsafePointer<L7Stats>, _ prepared: UnsafeMutablePointer<Prepared>) {
+    func place(of stats: UnsafePointer<L7Stats>) -> AppPlace {
         let time = max(stats.pointee.timeSeconds, window.start ?? 0)
+        return AppPlace(slots + window.ringPosition(window.slot(of: time)), timeSpanSlots: timeSpanSlots(stats))
+    }
+
+    @inline(__always)
+    mutating func add<Sink: AppMeterSink & ~Copyable>(
+        _ record: UnsafePointer<AppRecord>, _ place: AppPlace, into sink: inout Sink
+    ) {
+        let time = record.pointee.stats.pointee.timeSeconds
+        if window.start == nil { window.begin(at: time) }
+        guard move(to: time, into: &sink) else { return }
         let slot = slots + window.ringPosition(window.slot(of: time))
-        let flowHash = MetricsHash.word(stats.pointee.flowID)
-        let hash = AppEntry.hash(
-            flowHash: flowHash, endpointHash: stats.pointee.endpointHash, l7Protocol: stats.pointee.l7Protocol,
-            bizType: stats.pointee.bizType, isReversed: stats.pointee.isReversed, timeSpanSlots: timeSpanSlots(stats))
-        let isCounted = makesDocuments(stats)
-        prepared.initialize(to: Prepared(slot: slot, flowHash: flowHash, hash: hash, isCounted: isCounted))
-        slot.pointee.prefetchTable(hash, flowHash: flowHash, isCounted: isCounted)
+        guard let flow = insert(record, place, slot), record.pointee.endsFlow else { return }
+        slot.pointee.sendFlow(flow, hash: record.pointee.flowHash, into: &sink)
     }
 
     @inline(__always)
@@ -124,33 +93,20 @@ package struct L7QuadrupleGenerator: ~Copyable {
         return time / window.slotSeconds - (time >= span ? time - span : 0) / window.slotSeconds
     }
 
-    @inline(__always)
-    private mutating func add<Sink: AppMeterSink & ~Copyable>(
-        _ stats: UnsafePointer<L7Stats>, _ prepared: Prepared, into sink: inout Sink
-    ) {
-        window.begin(at: stats.pointee.timeSeconds)
-        guard move(to: stats.pointee.timeSeconds, into: &sink) else { return }
-        let slot = slots + window.ringPosition(window.slot(of: stats.pointee.timeSeconds))
-        guard let flow = insert(stats, prepared, slot) else { return }
-        let closeType = stats.pointee.closeType
-        guard closeType != 0, closeType != Raw.forcedReport else { return }
-        slot.pointee.sendFlow(flow, hash: prepared.flowHash, into: &sink)
-    }
-
     /// Adds counters to their entry. Returns their flow; nil when the slot has none and none may be added.
     @inline(__always)
     private mutating func insert(
-        _ stats: UnsafePointer<L7Stats>, _ prepared: Prepared, _ slot: UnsafeMutablePointer<AppSlot>
+        _ record: UnsafePointer<AppRecord>, _ place: AppPlace, _ slot: UnsafeMutablePointer<AppSlot>
     ) -> Int? {
-        let (flowHash, hash) = (prepared.flowHash, prepared.hash)
-        guard prepared.isCounted else { return slot.pointee.renewFlow(stats, hash: flowHash) }
-        let span = timeSpanSlots(stats)
-        if let flow = slot.pointee.merge(stats, hash: hash, timeSpanSlots: span) { return flow }
+        let stats = record.pointee.stats
+        let flowHash = record.pointee.flowHash
+        guard record.pointee.isCounted else { return slot.pointee.renewFlow(stats, hash: flowHash) }
+        if let flow = slot.pointee.merge(stats, hash: place.hash, timeSpanSlots: place.timeSpanSlots) { return flow }
         guard let flow = slot.pointee.renewFlow(stats, hash: flowHash) ?? addFlow(stats, flowHash, slot) else {
             return nil
         }
         if slot.pointee.entries.count < settings.maxEntriesPerSlot {
-            slot.pointee.addEntry(stats, hash: hash, timeSpanSlots: span, flow: flow)
+            slot.pointee.addEntry(stats, hash: place.hash, timeSpanSlots: place.timeSpanSlots, flow: flow)
         } else {
             counters.dropByCapacity &+= 1
         }
@@ -165,15 +121,6 @@ package struct L7QuadrupleGenerator: ~Copyable {
             return nil
         }
         return slot.pointee.addFlow(stats, hash: flowHash)
-    }
-
-    /// An unknown protocol makes documents only for OTel, so the counts that the reference makes up are left out.
-    @inline(__always)
-    private func makesDocuments(_ stats: UnsafePointer<L7Stats>) -> Bool {
-        guard settings.apmMetrics, stats.pointee.l7Protocol != 0 || stats.pointee.flow.signalSource == Raw.otel else {
-            return false
-        }
-        return !AppEntry.isEmpty(stats)
     }
 
     @inline(__always)

@@ -11,8 +11,7 @@ package final class MetricsStage {
     private var metering: FlowMetering
     private var secondCollector: Collector
     private var minuteCollector: Collector
-    private var secondApp: L7QuadrupleGenerator
-    private var minuteApp: L7QuadrupleGenerator
+    private var appMetering: AppMetering
     private var secondAppCollector: L7Collector
     private var minuteAppCollector: L7Collector
     private var aggregator: FlowAggr
@@ -31,8 +30,7 @@ package final class MetricsStage {
             slotSeconds: 1, delay: delays.secondCollector, settings: settings.metrics, identity: settings.identity)
         minuteCollector = Collector(
             slotSeconds: 60, delay: delays.minuteCollector, settings: settings.metrics, identity: settings.identity)
-        secondApp = .perSecond(delays, settings.metrics)
-        minuteApp = .perMinute(delays, settings.metrics)
+        appMetering = AppMetering(settings)
         secondAppCollector = L7Collector(
             slotSeconds: 1, delay: delays.secondCollector, settings: settings.metrics, identity: settings.identity)
         minuteAppCollector = L7Collector(
@@ -65,8 +63,7 @@ package final class MetricsStage {
     package func handle(l7Stats: [L7Stats]) {
         guard makesDocuments else { return }
         l7Stats.withUnsafeBufferPointer { stats in
-            if settings.metrics.secondMetrics { secondApp.handle(stats, into: &secondAppCollector) }
-            minuteApp.handle(stats, into: &minuteAppCollector)
+            appMetering.handle(stats, second: &secondAppCollector, minute: &minuteAppCollector)
         }
         deliver()
     }
@@ -82,8 +79,7 @@ package final class MetricsStage {
             secondAppCollector.clockSeconds = seconds
             minuteAppCollector.clockSeconds = seconds
             metering.tick(seconds: seconds, second: &secondCollector, minute: &minuteCollector)
-            if settings.metrics.secondMetrics { secondApp.tick(seconds: seconds, into: &secondAppCollector) }
-            minuteApp.tick(seconds: seconds, into: &minuteAppCollector)
+            appMetering.tick(seconds: seconds, second: &secondAppCollector, minute: &minuteAppCollector)
             secondCollector.tick(seconds: seconds)
             minuteCollector.tick(seconds: seconds)
             secondAppCollector.tick(seconds: seconds)
@@ -98,8 +94,7 @@ package final class MetricsStage {
     package func finish() {
         if makesDocuments {
             metering.flushAll(second: &secondCollector, minute: &minuteCollector)
-            if settings.metrics.secondMetrics { secondApp.flushAll(into: &secondAppCollector) }
-            minuteApp.flushAll(into: &minuteAppCollector)
+            appMetering.flushAll(second: &secondAppCollector, minute: &minuteAppCollector)
             secondCollector.flushAll()
             minuteCollector.flushAll()
             secondAppCollector.flushAll()
@@ -114,10 +109,9 @@ package final class MetricsStage {
     /// Counters of all stages since the last call.
     package func takeReadings() -> [StageReading] {
         let meters = metering.takeCounters()
+        let appMeters = appMetering.takeCounters()
         let kinds = ["second", "minute", "l7_second", "l7_minute"]
-        let generators = [
-            meters.second, meters.minute, secondApp.takeCounters(), minuteApp.takeCounters(),
-        ]
+        let generators = [meters.second, meters.minute, appMeters.second, appMeters.minute]
         let collectors = [
             secondCollector.takeCounters(), minuteCollector.takeCounters(), secondAppCollector.takeCounters(),
             minuteAppCollector.takeCounters(),

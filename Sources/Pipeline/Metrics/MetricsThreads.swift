@@ -175,34 +175,27 @@ package final class MetricsThreads: Sendable {
     }
 
     private func runAppGenerators() {
-        var second = L7QuadrupleGenerator.perSecond(settings.delays, settings.metrics)
-        var minute = L7QuadrupleGenerator.perMinute(settings.delays, settings.metrics)
-        var secondBatch = AppMeterBatcher(secondApps)
-        var minuteBatch = AppMeterBatcher(minuteApps)
+        var metering = AppMetering(settings)
+        var second = AppMeterBatcher(secondApps)
+        var minute = AppMeterBatcher(minuteApps)
         let isEnabled = settings.metrics.isEnabled && sink.wantsDocuments
-        let hasSecond = settings.metrics.secondMetrics
         var age = GreatestAge()
         drain(l7Stats) { batch in
             guard isEnabled else { return }
             age.take(batch.first.map { UInt64($0.timeSeconds) * 1_000_000_000 }, nowNs: clock())
-            batch.withUnsafeBufferPointer { stats in
-                if hasSecond { second.handle(stats, into: &secondBatch) }
-                minute.handle(stats, into: &minuteBatch)
-            }
-            secondBatch.flush()
-            minuteBatch.flush()
+            batch.withUnsafeBufferPointer { metering.handle($0, second: &second, minute: &minute) }
+            second.flush()
+            minute.flush()
         } idle: { seconds in
-            if hasSecond { second.tick(seconds: seconds, into: &secondBatch) }
-            minute.tick(seconds: seconds, into: &minuteBatch)
-            secondBatch.flush()
-            minuteBatch.flush()
-            publish((second.takeCounters(), minute.takeCounters()), at: 2, flowDelayNs: age.take())
+            metering.tick(seconds: seconds, second: &second, minute: &minute)
+            second.flush()
+            minute.flush()
+            publish(metering.takeCounters(), at: 2, flowDelayNs: age.take())
         }
-        second.flushAll(into: &secondBatch)
-        minute.flushAll(into: &minuteBatch)
-        secondBatch.flush()
-        minuteBatch.flush()
-        publish((second.takeCounters(), minute.takeCounters()), at: 2, flowDelayNs: age.take())
+        metering.flushAll(second: &second, minute: &minute)
+        second.flush()
+        minute.flush()
+        publish(metering.takeCounters(), at: 2, flowDelayNs: age.take())
         secondApps.close()
         minuteApps.close()
     }

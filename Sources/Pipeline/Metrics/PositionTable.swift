@@ -101,10 +101,10 @@ struct PositionTable: ~Copyable {
         if let index = indexOf(slot(hash, from)) { slots[index] = slot(hash, to) }
     }
 
-    /// Empties the table. One that was nearly empty is smaller from now on: what is dense stays in the caches.
+    /// Empties the table. One that was sparse is smaller from now on: what is dense stays in the caches.
     mutating func removeAll() {
         guard count > 0 else { return }
-        if count &* 8 < mask { mask >>= 1 }
+        if count &* 4 < mask { mask >>= 1 }
         count = 0
         beginRound()
     }
