@@ -31,7 +31,7 @@ package struct Dispatcher: ~Copyable {
     }
 
     /// Frames of a batch at most: what is kept of them stays in the first cache level.
-    package static var batch: Int { 16 }
+    package static var batch: Int { 32 }
 
     /// What `prepare` found out about a frame.
     private struct Prepared: BitwiseCopyable {

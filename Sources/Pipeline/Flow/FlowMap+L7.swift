@@ -59,6 +59,7 @@ extension FlowMap {
             guard !isGivenUp, openL7(node, packet) else { return }
         }
         if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.pointee.timeNs) { return }
+        l7.engine.prefetchEndpoint(slot: node.pointee.l7, isIPv6: packet.pointee.isIPv6)
         if waiting.isFull { parseWaiting() }
         // Of ICMP the header is what is of interest.
         let header = packet.pointee.l4Protocol == .icmp ? 8 : 0
@@ -130,7 +131,10 @@ extension FlowMap {
             reverseByL7(node)
             packet.direction = packet.direction.reversed
         }
-        if outcome.namesDomain { node.pointee.marks.insert(.extra) }
+        if outcome.namesDomain {
+            node.pointee.marks.insert(.extra)
+            extras.set(index, domain: l7.engine.domain(slot: node.pointee.l7))
+        }
         for position in first..<l7.output.messages.count { complete(position, node) }
     }
 
@@ -156,12 +160,6 @@ extension FlowMap {
             node.pointee.l7 = Int32(bitPattern: sinceSec | 1 << 31)
             return false
         }
-    }
-
-    /// Brings what the flow's records carry besides their counters up to date.
-    mutating func updateExtra(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
-        guard let domain = l7.engine.takeDomain(slot: node.pointee.l7) else { return }
-        extras[index] = FlowExtra(requestDomain: domain)
     }
 
     /// Gives a parsed message the identity of its flow, and the metrics their counters. Source: agent-l7.md 6.6, 7.
@@ -216,7 +214,6 @@ extension FlowMap {
     /// Requests that never got an answer count as timeouts of the flow's last record.
     mutating func closeL7(_ node: UnsafeMutablePointer<FlowNode>, _ index: Int32) {
         guard node.pointee.l7 >= 0 else { return }
-        if node.pointee.marks.contains(.extra) { updateExtra(node, index) }
         let first = l7.output.messages.count
         let closed = l7.engine.close(slot: node.pointee.l7, into: &l7.output)
         let timeouts = closed.forwardTimeouts &+ closed.reversedTimeouts

@@ -19,7 +19,6 @@ extension FlowMap {
                 flow.pointee.perf = FlowPerfStats()
             }
             if node.pointee.marks.contains(.extra) {
-                updateExtra(node, index)
                 flow.pointee.extra = extras[index]
             } else if flow.pointee.extra != nil {
                 flow.pointee.extra = nil

@@ -133,7 +133,7 @@ extension FlowMap {
         counters.closed &+= 1
         table.remove(index, hash: node.pointee.hash)
         if node.pointee.l4Protocol == .icmp { icmpPerfs[index] = nil }
-        if node.pointee.marks.contains(.extra) { extras[index] = nil }
+        if node.pointee.marks.contains(.extra) { extras.remove(index) }
         parts.release(node)
         node.pointee.generation = 0
         nodes.give(back: index)

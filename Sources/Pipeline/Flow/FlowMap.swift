@@ -206,7 +206,7 @@ package struct FlowMap: ~Copyable {
         let node = nodes[index]
         if node.pointee.l7 >= 0, packet.pointee.hasValidPayload {
             dft_prefetch(UnsafeRawPointer(node) + 192)
-            dft_prefetch(l7.engine.address(ofSlot: node.pointee.l7))
+            l7.engine.prefetch(slot: node.pointee.l7)
         }
         guard node.pointee.period >= 0 else { return }
         let period = UnsafeRawPointer(parts.openPeriod(of: node))

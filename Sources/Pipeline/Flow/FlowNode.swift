@@ -1,18 +1,5 @@
 import Model
 
-/// What few flows carry besides their counters, by the flow's slot.
-struct FlowExtras {
-    private var items: [FlowExtra?] = []
-
-    subscript(_ index: Int32) -> FlowExtra? {
-        get { Int(index) < items.count ? items[Int(index)] : nil }
-        set {
-            while items.count <= Int(index) { items.append(nil) }
-            items[Int(index)] = newValue
-        }
-    }
-}
-
 /// One flow in the table: what must outlive the packets of a second, on four cache lines. What packets add up until the
 /// next report lies in a `FlowPeriod`, taken with the first of them and given back with the report.
 ///

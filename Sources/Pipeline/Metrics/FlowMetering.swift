@@ -6,10 +6,12 @@ import Model
 /// The tables are larger than the caches, so records are taken in groups: first all hashes, then all table slots, then
 /// all entries, then the work.
 struct FlowMetering: ~Copyable {
-    /// The open slots of a record, unless the windows move before it is added.
+    /// The open slots of a record, unless the windows move before it is added, and its entries there; -1 = none.
     private struct LikelySlots: BitwiseCopyable {
         let second: UnsafeMutablePointer<QuadrupleSlot>
         let minute: UnsafeMutablePointer<QuadrupleSlot>
+        var secondEntry = -1
+        var minuteEntry = -1
     }
 
     static var groupSize: Int { 16 }
@@ -62,8 +64,12 @@ struct FlowMetering: ~Copyable {
         }
         for index in 0..<count {
             let hash = records[index].hash
-            if hasSecond { prefetchEntry(hash, likely[index].second) }
-            prefetchEntry(hash, likely[index].minute)
+            if hasSecond { likely[index].secondEntry = prefetchEntry(hash, likely[index].second) }
+            likely[index].minuteEntry = prefetchEntry(hash, likely[index].minute)
+        }
+        for index in 0..<count where records[index].parts & MeteredRecord.Parts.response != 0 {
+            likely[index].second.pointee.prefetchResponse(of: likely[index].secondEntry)
+            likely[index].minute.pointee.prefetchResponse(of: likely[index].minuteEntry)
         }
         for index in 0..<count {
             if hasSecond { second.add(records + index, into: &secondSink) }
@@ -91,11 +97,12 @@ struct FlowMetering: ~Copyable {
 
     /// Facts and traffic counters: every merge touches both lines.
     @inline(__always)
-    private func prefetchEntry(_ hash: UInt64, _ slot: UnsafeMutablePointer<QuadrupleSlot>) {
+    private func prefetchEntry(_ hash: UInt64, _ slot: UnsafeMutablePointer<QuadrupleSlot>) -> Int {
         let position = slot.pointee.positions.likelyPosition(hash)
-        guard position >= 0 else { return }
+        guard position >= 0 else { return -1 }
         let entry = UnsafeRawPointer(slot.pointee.entries[position])
         dft_prefetch(entry)
         dft_prefetch(entry + 64)
+        return position
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Synchronization
 
 /// One window slot of a generator: quadruples by key, their rarer counters beside them.
@@ -37,6 +38,13 @@ struct QuadrupleSlot: ~Copyable {
     func ends(of entry: UnsafePointer<FlowMeterWithFlow>) -> UnsafePointer<FlowEnds>? {
         guard entry.pointee.flow.hasEnds else { return nil }
         return setups.numbered(entry.pointee.parts.setup).flatMap { ends.numbered(Int($0.pointee.ends)) }
+    }
+
+    /// Asks the caches for the response times of an entry; -1 = none.
+    @inline(__always)
+    func prefetchResponse(of position: Int) {
+        guard position >= 0, let part = responses.numbered(entries[position].pointee.parts.response) else { return }
+        dft_prefetch(part)
     }
 
     @inline(__always)

@@ -1,3 +1,4 @@
+import CLinux
 package import Model
 
 /// The L7 side of one flow table: recognises protocols, parses, and counts. Owned by the flow table's thread.
@@ -24,12 +25,13 @@ package struct L7Engine: ~Copyable {
         var skipSinceSec: UInt32 = 0
         var flowID: UInt64 = 0
         var nextFree: Int32 = -1
+        /// Of the server's endpoint, as long as no parser is found.
+        var endpoint = AppTable.Place()
         /// Held segments by direction, -1 = none.
         var heldRequest: Int32 = -1
         var heldResponse: Int32 = -1
-        /// Last domain that a message named, and whether the flow table has not taken it yet.
+        /// Last domain that a message named.
         var domain = ""
-        var isDomainNew = false
 
         /// No segment waits.
         var holdsNothing: Bool { heldRequest & heldResponse == -1 }
@@ -82,9 +84,14 @@ package struct L7Engine: ~Copyable {
     package var perfCacheCount: Int { rrt.pendingCount }
     package var timeoutCacheCount: Int { rrt.flowCount }
 
-    /// Where a flow's slot lies, to be asked for ahead.
+    /// Asks the caches for what `parse` touches of a flow.
     @inline(__always)
-    package func address(ofSlot index: Int32) -> UnsafeRawPointer { UnsafeRawPointer(slots.pointer(Int(index))) }
+    package func prefetch(slot index: Int32) {
+        let slot = UnsafeRawPointer(slots.pointer(Int(index)))
+        dft_prefetch(slot)
+        dft_prefetch(slot + 64)
+        rrt.prefetch(flow: Int(index))
+    }
 
     /// Echoes are logged: the engine wants them, from their ICMP header on.
     package var readsEchoes: Bool { icmpDetectors.count > 0 }
@@ -177,12 +184,9 @@ package struct L7Engine: ~Copyable {
         )
     }
 
-    /// The domain that messages of a flow named last, if it has changed since the last call.
-    package mutating func takeDomain(slot index: Int32) -> String? {
-        let at = Int(index)
-        guard slots.contains(at), slots[at].isDomainNew else { return nil }
-        slots[at].isDomainNew = false
-        return slots[at].domain
+    /// The domain that messages of a flow named last; empty for none.
+    package func domain(slot index: Int32) -> String {
+        slots.contains(Int(index)) ? slots[Int(index)].domain : ""
     }
 
     /// Protocol of a flow as far as it is known.
@@ -197,6 +201,13 @@ package struct L7Engine: ~Copyable {
     package func isSkipped(slot index: Int32, timeNs: UInt64) -> Bool {
         let at = Int(index)
         return slots.contains(at) && slots[at].isSkipped && !mayRetry(at, timeNs)
+    }
+
+    /// Asks the caches for what `parse` touches when nobody knows the flow's protocol yet.
+    @inline(__always)
+    package func prefetchEndpoint(slot index: Int32, isIPv6: Bool) {
+        let slot = slots.pointer(Int(index))
+        if slot.pointee.parser.isNone { appTable.prefetch(slot.pointee.endpoint, isIPv6: isIPv6) }
     }
 
     @inline(__always)
@@ -391,7 +402,8 @@ package struct L7Engine: ~Copyable {
     /// Counts a failure of a flow that never succeeded, and gives the flow up when its server failed too often.
     private mutating func fail(_ at: Int, _ packet: L7Packet, _ direction: PacketDirection) {
         let nowSec = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
-        if appTable.setUnknown(appKey(packet, direction), isIPv6: packet.isIPv6, nowSec: nowSec) {
+        let key = appKey(packet, direction)
+        if appTable.setUnknown(key, isIPv6: packet.isIPv6, nowSec: nowSec, &slots[at].endpoint) {
             slots[at].isSkipped = true
             slots[at].skipSinceSec = nowSec
         }
@@ -406,7 +418,6 @@ package struct L7Engine: ~Copyable {
         complete(message, slots[at].proto, slots[at].flowID, packet, direction)
         if settings.parsesMetrics, !message.pointee.isCountedWithFirst { count(message, at, packet, direction) }
         guard !message.pointee.log.requestDomain.isEmpty else { return }
-        outcome.namesDomain = true
         let slot = slots.pointer(at)
         if let new = message.pointer(to: \.log.requestDomain), let known = slot.pointer(to: \.domain),
             String.isSame(new, known)
@@ -414,7 +425,7 @@ package struct L7Engine: ~Copyable {
             return
         }
         slots[at].domain = message.pointee.log.requestDomain
-        slots[at].isDomainNew = true
+        outcome.namesDomain = true
     }
 
     /// Endpoint of a response, blacklist, statistics.

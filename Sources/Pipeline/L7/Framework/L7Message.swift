@@ -72,7 +72,7 @@ package struct L7ParseOutcome: Sendable, BitwiseCopyable {
     package var l7Protocol = L7Protocol.unknown
     /// To add to the flow's `l7_failed_count`.
     package var failedCount: UInt32 = 0
-    /// Some message names a domain, which `takeDomain` gives.
+    /// Some message names another domain than those before, which `domain` gives.
     package var namesDomain = false
 
     package init() {}

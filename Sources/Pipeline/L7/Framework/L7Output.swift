@@ -73,6 +73,11 @@ package struct L7MessageBatch: ~Copyable {
 
     package mutating func removeAll() { truncate(to: 0) }
 
+    @inline(__always)
+    func forEach(_ body: (UnsafePointer<L7Message>) -> Void) {
+        for at in 0..<count { body(base + at) }
+    }
+
     /// Empties the batch: `body` moves each message out of its place.
     @inline(__always)
     mutating func drain(_ body: (UnsafeMutablePointer<L7Message>) -> Void) {

@@ -1,3 +1,5 @@
+import CLinux
+
 /// A key that brings its own fixed, cheap hash.
 protocol MixedKey: Equatable {
     /// All bits of the key, mixed.
@@ -21,6 +23,8 @@ struct RecentTable<Key: MixedKey, Value>: ~Copyable {
         /// Upper half of the key's hash; its lowest bits are the place among the cells.
         var hash: UInt32
         var isRecent: Bool
+        /// False: among the free ones.
+        var isUsed = true
     }
 
     /// Node number by home position; -1 = empty. Never more than three quarters full.
@@ -53,6 +57,22 @@ struct RecentTable<Key: MixedKey, Value>: ~Copyable {
     func position(of key: Key) -> Int? {
         let at = Int(cells[cell(of: key, Self.hash(key))])
         return at < 0 ? nil : at
+    }
+
+    /// As above, quickly if the key still stands where it was.
+    @inline(__always)
+    func position(of key: Key, formerly at: Int) -> Int? {
+        if nodes.contains(at) {
+            let node = nodes.pointer(at)
+            if node.pointee.isUsed, node.pointee.key == key { return at }
+        }
+        return position(of: key)
+    }
+
+    /// Asks the caches for what stands at a former position.
+    @inline(__always)
+    func prefetch(formerly at: Int) {
+        if nodes.contains(at) { dft_prefetch(nodes.pointer(at)) }
     }
 
     /// Where the key stands among the cells, or the empty cell where it would go.
@@ -145,6 +165,7 @@ struct RecentTable<Key: MixedKey, Value>: ~Copyable {
         clear(cell: cell)
         count &-= 1
         free.append(at)
+        nodes[Int(at)].isUsed = false
         return nodes[Int(at)].value
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import Model
 
 /// Pairs requests with responses for the counters: one per flow table. Source: agent-l7.md 6.
@@ -85,6 +86,10 @@ struct RrtCache: ~Copyable {
     private(set) var flowCount = 0
 
     init(capacity: Int) { self.capacity = max(1, capacity) }
+
+    /// Asks the caches for a flow's record.
+    @inline(__always)
+    func prefetch(flow: Int) { dft_prefetch(flows.pointer(flow)) }
 
     /// Endpoint of the request that a response with this identity answers, if it is not later than the response.
     func requestEndpoint(

@@ -1,5 +1,7 @@
+import CLinux
+
 /// Finds the number of an entry by two words. Open addressing with deletion by shifting back; grows by doubling.
-struct PairIndex {
+struct PairIndex: ~Copyable {
     struct Key: Equatable {
         var high: UInt64
         var low: UInt64
@@ -11,13 +13,21 @@ struct PairIndex {
         var value: Int32
     }
 
-    private var cells: [Cell]
+    private var cells: UnsafeMutablePointer<Cell>
     private var mask: Int
     private(set) var count = 0
 
     init() {
-        cells = Array(repeating: Cell(key: Key(high: 0, low: 0), value: -1), count: 64)
+        cells = Self.empty(64)
         mask = 63
+    }
+
+    deinit { cells.deallocate() }
+
+    private static func empty(_ size: Int) -> UnsafeMutablePointer<Cell> {
+        let cells = LargePages.allocate(size * MemoryLayout<Cell>.stride).bindMemory(to: Cell.self, capacity: size)
+        cells.initialize(repeating: Cell(key: Key(high: 0, low: 0), value: -1), count: size)
+        return cells
     }
 
     @inline(__always)
@@ -28,6 +38,10 @@ struct PairIndex {
         mix ^= mix >> 32
         return Int(truncatingIfNeeded: mix) & mask
     }
+
+    /// Asks the caches for the cell where the search for a key begins.
+    @inline(__always)
+    func prefetch(_ key: Key) { dft_prefetch(cells + home(key)) }
 
     /// Number under a key; -1 = none.
     func find(_ key: Key) -> Int32 {
@@ -41,7 +55,7 @@ struct PairIndex {
 
     /// The key must not be there yet.
     mutating func insert(_ key: Key, _ value: Int32) {
-        if count &* 4 >= cells.count &* 3 { grow() }
+        if count &* 4 >= mask &* 3 { grow() }
         var at = home(key)
         while cells[at].value >= 0 { at = (at &+ 1) & mask }
         cells[at] = Cell(key: key, value: value)
@@ -69,10 +83,11 @@ struct PairIndex {
     }
 
     private mutating func grow() {
-        let old = cells
-        cells = Array(repeating: Cell(key: Key(high: 0, low: 0), value: -1), count: old.count * 2)
-        mask = cells.count - 1
+        let (old, size) = (cells, mask + 1)
+        cells = Self.empty(size * 2)
+        mask = size * 2 - 1
         count = 0
-        for cell in old where cell.value >= 0 { insert(cell.key, cell.value) }
+        for number in 0..<size where old[number].value >= 0 { insert(old[number].key, old[number].value) }
+        old.deallocate()
     }
 }

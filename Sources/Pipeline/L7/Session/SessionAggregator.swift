@@ -96,7 +96,16 @@ package struct SessionAggregator: ~Copyable {
 
     /// Takes all messages of a batch, in order, and leaves it empty.
     package mutating func add(batch: inout L7MessageBatch, nowNs: UInt64, into out: inout [L7FlowLog]) {
+        batch.forEach { index.prefetch(Self.key($0)) }
+        batch.forEach { prefetchWaiting(Self.key($0)) }
         batch.drain { take($0, nowNs, into: &out) }
+    }
+
+    /// Asks the caches for the message that one with this key joins.
+    @inline(__always)
+    private func prefetchWaiting(_ key: PairIndex.Key) {
+        let at = index.find(key)
+        if at >= 0 { table.prefetch(at) }
     }
 
     /// Source: agent-l7.md 3, `outputs.flow_log.filters`.

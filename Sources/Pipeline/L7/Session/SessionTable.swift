@@ -1,3 +1,4 @@
+import CLinux
 import Model
 
 /// Messages that wait for their partner, at fixed numbers. Memory grows in chunks, so that a waiting message stays where
@@ -43,6 +44,14 @@ struct SessionTable: ~Copyable {
     @inline(__always)
     func message(_ number: Int32) -> UnsafeMutablePointer<L7Message> {
         chunks[Int(number) >> Self.chunkBits].messages + (Int(number) & (Self.chunkSize - 1))
+    }
+
+    /// Asks the caches for an entry and its message.
+    @inline(__always)
+    func prefetch(_ number: Int32) {
+        dft_prefetch(entry(number))
+        let message = UnsafeRawPointer(message(number))
+        for line in 0..<(MemoryLayout<L7Message>.stride + 63) / 64 { dft_prefetch(message + line * 64) }
     }
 
     /// Moves a message in.
