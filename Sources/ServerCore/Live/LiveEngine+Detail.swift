@@ -13,7 +13,7 @@ extension LiveEngine {
                 return index.map { flow(flows[$0], state) }
             case .requests(let requests):
                 let request = kept == nil ? state.requests.request(id: id) : requests.first { $0.id == id }
-                return request.map { self.request($0, state) }
+                return request.map { RequestDetail($0).detail }
             case .services(let services):
                 return services.first { $0.id == id }.map { service($0, state) }
             case .map(let edges):
@@ -91,45 +91,6 @@ extension LiveEngine {
         if !requests.rows.isEmpty {
             detail.tables = [Detail.Table(title: "Last requests of this flow", table: requests)]
         }
-        return detail
-    }
-
-    private func request(_ request: LiveRequest, _ state: borrowing State) -> Detail {
-        let log = request.log
-        var detail = Detail(
-            title: [
-                request.l7Name, log.requestType, log.requestResource.isEmpty ? log.requestDomain : log.requestResource,
-            ]
-            .filter { !$0.isEmpty }.joined(separator: " "))
-        detail.sections = [
-            LiveEngine.section(
-                "Request", request,
-                [
-                    .l7Protocol, .version, .requestType, .requestDomain, .requestResource, .endpoint, .requestID,
-                    .requestLength, .isTLS,
-                ]),
-            LiveEngine.section(
-                "Response", request,
-                [
-                    .responseStatus, .responseCode, .responseDuration, .responseException, .responseResult,
-                    .responseLength,
-                ], keepsZeros: true),
-            LiveEngine.section(
-                "Ends", request,
-                [.ip0, .clientPort, .process0, .pid0, .ip1, .serverPort, .process1, .pid1, .observationPoint]),
-            LiveEngine.section(
-                "Trace and time", request, [.traceID, .spanID, .startTime, .endTime, .flowID, .agentID]),
-        ]
-        if let ext = log.ext {
-            var fields = zip(ext.attributeNames, ext.attributeValues).map { Detail.Field($0, .text($1)) }
-            if !ext.userAgent.isEmpty { fields.append(Detail.Field("http_user_agent", .text(ext.userAgent))) }
-            if !ext.referer.isEmpty { fields.append(Detail.Field("http_referer", .text(ext.referer))) }
-            if !ext.clientIP.isEmpty { fields.append(Detail.Field("http_proxy_client", .text(ext.clientIP))) }
-            if !ext.xRequestID0.isEmpty { fields.append(Detail.Field("x_request_id_0", .text(ext.xRequestID0))) }
-            if !ext.xRequestID1.isEmpty { fields.append(Detail.Field("x_request_id_1", .text(ext.xRequestID1))) }
-            detail.sections.append(Detail.Section("Attributes", fields))
-        }
-        detail.sections.removeAll { $0.fields.isEmpty }
         return detail
     }
 
