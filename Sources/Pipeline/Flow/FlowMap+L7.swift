@@ -51,6 +51,15 @@ extension FlowMap {
         _ frame: UnsafeRawBufferPointer
     ) {
         guard l7.isEnabled else { return }
+        // Of ICMP the header is what is of interest.
+        let header = packet.pointee.l4Protocol == .icmp ? 8 : 0
+        let start = Int(packet.pointee.payloadOffset) - header
+        var end = start + header + Int(packet.pointee.payloadCaptured)
+        if l7.engine.followsStreams, packet.pointee.l4Protocol == .tcp {
+            // What pads a short frame is none of the stream.
+            guard packet.pointee.l4PayloadLen > 0 else { return }
+            end = min(end, start + Int(packet.pointee.l4PayloadLen))
+        }
         if node.pointee.l7 < 0 {
             let isGivenUp =
                 node.pointee.l7 != FlowNode.noL7
@@ -61,10 +70,6 @@ extension FlowMap {
         if l7.engine.isSkipped(slot: node.pointee.l7, timeNs: packet.pointee.timeNs) { return }
         l7.engine.prefetchEndpoint(slot: node.pointee.l7, isIPv6: packet.pointee.isIPv6)
         if waiting.isFull { parseWaiting() }
-        // Of ICMP the header is what is of interest.
-        let header = packet.pointee.l4Protocol == .icmp ? 8 : 0
-        let start = Int(packet.pointee.payloadOffset) - header
-        let end = start + header + Int(packet.pointee.payloadCaptured)
         node.pointee.marks.insert(.waitingPayload)
         waiting.append(
             WaitingPayloads.Item(
@@ -103,6 +108,13 @@ extension FlowMap {
         input.l4Protocol = packet.l4Protocol
         input.direction = packet.direction
         input.tcpSeq = packet.seq
+        if l7.engine.followsStreams {
+            // Data of a SYN stand behind it.
+            if packet.tcpFlags & TCPFlags.syn != 0 { input.tcpSeq &+= 1 }
+            input.tcpAck = packet.ack
+            input.tcpLength = UInt32(packet.l4PayloadLen)
+            input.isFlowReversed = node.pointee.marks.contains(.reversed)
+        }
         input.capturedByte = UInt32(truncatingIfNeeded: packet.capturedByte)
         let fromSource = packet.direction == .clientToServer
         input.epcIDSrc = fromSource ? node.pointee.src.epc : node.pointee.dst.epc
@@ -146,10 +158,14 @@ extension FlowMap {
             return true
         }
         let toServer = packet.pointee.direction == .clientToServer
-        let identity = L7FlowIdentity(
+        var identity = L7FlowIdentity(
             flowID: node.pointee.flowID, serverIP: toServer ? packet.pointee.ipDst : packet.pointee.ipSrc,
             serverPort: toServer ? packet.pointee.portDst : packet.pointee.portSrc,
             serverEpcID: toServer ? node.pointee.dst.epc : node.pointee.src.epc, isIPv6: packet.pointee.isIPv6)
+        if packet.pointee.l4Protocol == .tcp, !node.pointee.marks.contains(.reversed) {
+            if node.pointee.synSeq != 0 { identity.clientSeq = node.pointee.synSeq &+ 1 }
+            if node.pointee.synAckSeq != 0 { identity.serverSeq = node.pointee.synAckSeq &+ 1 }
+        }
         let nowSec = UInt32(truncatingIfNeeded: packet.pointee.timeNs / 1_000_000_000)
         switch l7.engine.openUnlessGivenUp(flow: identity, nowSec: nowSec) {
         case .slot(let index):
@@ -160,6 +176,13 @@ extension FlowMap {
             node.pointee.l7 = Int32(bitPattern: sinceSec | 1 << 31)
             return false
         }
+    }
+
+    /// A SYN between ends that have talked before.
+    mutating func restartL7(_ node: UnsafeMutablePointer<FlowNode>, _ packet: UnsafePointer<MetaPacket>) {
+        guard node.pointee.l7 >= 0, packet.pointee.isSyn, packet.pointee.seq != node.pointee.synSeq else { return }
+        parseWaiting()
+        l7.engine.restart(slot: node.pointee.l7)
     }
 
     /// Gives a parsed message the identity of its flow, and the metrics their counters. Source: agent-l7.md 6.6, 7.

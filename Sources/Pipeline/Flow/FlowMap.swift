@@ -433,6 +433,7 @@ package struct FlowMap: ~Copyable {
                 node.pointee.dst.totalTCPFlags |= flags
             }
             if flags & TCPFlags.syn != 0 {
+                restartL7(node, packet)
                 updateDirection(node, &packet.pointee, isFirst: false)
                 recordHandshakeSequence(node, packet)
             }
@@ -536,7 +537,8 @@ package struct FlowMap: ~Copyable {
                     lists: &parts.sequenceLists, counters: &counters.perf)
                 {
                 case .ok, .ignored: break
-                case .retransmission, .invalid: isForL7 = false
+                // Where streams are followed, sequence numbers tell what is new in them.
+                case .retransmission, .invalid: isForL7 = l7.engine.followsStreams
                 }
             }
         case .udp:

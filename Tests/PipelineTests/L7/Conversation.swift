@@ -27,6 +27,7 @@ struct Conversation: ~Copyable {
         packet.direction = fromServer ? .serverToClient : .clientToServer
         (packet.portSrc, packet.portDst) = fromServer ? (80, 40000) : (40000, 80)
         packet.tcpSeq = fromServer ? seqs.server : seqs.client
+        packet.tcpAck = fromServer ? seqs.client : seqs.server
         packet.capturedByte = UInt32(payload.count)
         if fromServer { seqs.server &+= UInt32(payload.count) } else { seqs.client &+= UInt32(payload.count) }
         guard !isLost else { return [] }

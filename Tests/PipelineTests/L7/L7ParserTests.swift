@@ -20,8 +20,27 @@ import Testing
             var out = L7Output()
             let context = L7ParseContext(
                 direction: direction, l4Protocol: l4, payloadSize: bytes.count, mayWait: mayWait)
+            if mayWait, isCut(bytes.span.bytes, direction) { return (.incomplete, []) }
             let result = parser.parse(bytes.span.bytes, context, settings, &obfuscator, into: &out)
             return (result, out.messages.all)
+        }
+
+        /// The last message of a protocol that tells its length goes on behind the bytes.
+        private func isCut(_ bytes: RawSpan, _ direction: PacketDirection) -> Bool {
+            var at = 0
+            while at < bytes.byteCount {
+                switch parser.frame(bytes, at, direction) {
+                case .next(let next): at = next
+                case .cut: return true
+                case .foreign: return false
+                }
+            }
+            return at > bytes.byteCount
+        }
+
+        /// Of a payload by itself.
+        static func context(_ count: Int) -> L7ParseContext {
+            L7ParseContext(direction: .clientToServer, l4Protocol: .tcp, payloadSize: count, mayWait: false)
         }
 
         mutating func feed(
@@ -243,7 +262,7 @@ import Testing
             [0x84, 0xa2, 0xbe, 0x81, 0, 0, 0, 0x40, 45] + [UInt8](repeating: 0, count: 19) + [7, 0, 0, 0]
         body += Array("root".utf8) + [0, 0]
         let login = Self.mysql(1, body)
-        let isDetected = MySQLParser.detects(login.span.bytes, L7Settings())
+        let isDetected = MySQLParser.detects(login.span.bytes, Bench.context(login.count), L7Settings())
         #expect(isDetected)
         var bench = Bench(.mysql)
         #expect(bench.feed(login).1.first?.log.requestResource == "Login username: root")
@@ -272,7 +291,8 @@ import Testing
     }
 
     @Test func mysqlCompressedFlowIsDetected() {
-        let isDetected = MySQLParser.detects(Self.compressedQuery.span.bytes, L7Settings())
+        let isDetected = MySQLParser.detects(
+            Self.compressedQuery.span.bytes, Bench.context(Self.compressedQuery.count), L7Settings())
         #expect(isDetected)
         var bench = Bench(.mysql)
         #expect(bench.feed(Self.compressedQuery).1.first?.log.requestType == "COM_QUERY")
@@ -322,7 +342,7 @@ import Testing
     ])
     func redisDetection(_ text: String, _ expected: Bool) {
         let bytes = Array(text.utf8)
-        let found = RedisParser.detects(bytes.span.bytes)
+        let found = RedisParser.detects(bytes.span.bytes, Bench.context(bytes.count))
         #expect(found == expected)
     }
 

@@ -49,7 +49,7 @@ import Testing
         ]
         for (bytes, version) in cases {
             var bench = L7ParserTests.Bench(.zmtp)
-            let (result, out) = bench.feed(bytes, mayWait: true)
+            let (result, out) = bench.feed(bytes)
             #expect(result == .parsed && out.count == 1, "a part is sent alone, too")
             #expect(out.first?.log.requestType == "Greeting")
             #expect(out.first?.log.version == version)

@@ -14,6 +14,11 @@ package struct L7Engine: ~Copyable {
         package var reassembled: UInt64 = 0
         /// Incomplete messages that found no room to wait.
         package var reassemblyOverflow: UInt64 = 0
+        /// Beginnings of flows that were kept and proved to be of no known protocol.
+        package var unrecognised: UInt64 = 0
+        /// Segments that waited for one in front of them, and places where it did not come.
+        package var earlySegments: UInt64 = 0
+        package var sequenceGaps: UInt64 = 0
     }
 
     struct Slot {
@@ -27,34 +32,31 @@ package struct L7Engine: ~Copyable {
         var nextFree: Int32 = -1
         /// Of the server's endpoint, as long as no parser is found.
         var endpoint = AppTable.Place()
-        /// Held segments by direction, -1 = none.
-        var heldRequest: Int32 = -1
-        var heldResponse: Int32 = -1
+        var sides = StreamSides()
         /// Last domain that a message named.
         var domain = ""
-
-        /// No segment waits.
-        var holdsNothing: Bool { heldRequest & heldResponse == -1 }
     }
 
     package private(set) var settings: L7Settings
-    package private(set) var counters = Counters()
+    package internal(set) var counters = Counters()
     private var tcpDetectors: NumberedStore<Detector>
     private var udpDetectors: NumberedStore<Detector>
     private var icmpDetectors: NumberedStore<Detector>
     private var appTable: AppTable
     private var rrt: RrtCache
-    private var obfuscator: SQLObfuscationCache
-    private var slots = NumberedStore<Slot>()
+    var obfuscator: SQLObfuscationCache
+    var slots = NumberedStore<Slot>()
     private var firstFree: Int32 = -1
-    private var held: SegmentHolder
+    var held: SegmentHolder
+    var early: EarlySegments
 
     package init(settings: L7Settings) {
         self.settings = settings
         appTable = AppTable(maxRetries: settings.inferenceMaxRetries, ttlSec: settings.inferenceResultTTLSec)
         rrt = RrtCache(capacity: settings.rrtCacheCapacity)
         obfuscator = SQLObfuscationCache()
-        held = SegmentHolder(settings.reassembly)
+        held = SegmentHolder(settings.reassembly, shown: settings.payloadTruncation)
+        early = EarlySegments(settings.reassembly)
         tcpDetectors = Self.detectors(.tcp, settings)
         udpDetectors = Self.detectors(.udp, settings)
         icmpDetectors = Self.detectors(.icmp, settings)
@@ -93,6 +95,10 @@ package struct L7Engine: ~Copyable {
         rrt.prefetch(flow: Int(index))
     }
 
+    /// Segments of TCP are put in order and messages together.
+    @inline(__always)
+    package var followsStreams: Bool { settings.reassembly.isEnabled }
+
     /// Echoes are logged: the engine wants them, from their ICMP header on.
     package var readsEchoes: Bool { icmpDetectors.count > 0 }
 
@@ -123,9 +129,9 @@ package struct L7Engine: ~Copyable {
             ip: flow.serverIP, epcID: flow.serverEpcID, port: flow.serverPort, processID: flow.processID,
             source: flow.ebpfType)
         switch appTable.get(key, isIPv6: flow.isIPv6, nowSec: nowSec) {
-        case .none: return .slot(openAnew(flowID: flow.flowID))
+        case .none: return .slot(openStreams(of: flow))
         case .known(let proto):
-            let index = openAnew(flowID: flow.flowID)
+            let index = openStreams(of: flow)
             if let parser = L7Parser(proto) {
                 slots[Int(index)].parser = parser
                 slots[Int(index)].proto = proto
@@ -133,6 +139,14 @@ package struct L7Engine: ~Copyable {
             return .slot(index)
         case .unknown(let sinceSec): return .givenUp(sinceSec: sinceSec)
         }
+    }
+
+    /// A slot for a flow whose first bytes a handshake may have told.
+    private mutating func openStreams(of flow: L7FlowIdentity) -> Int32 {
+        let index = openAnew(flowID: flow.flowID)
+        if let seq = flow.clientSeq { slots[Int(index)].sides[0].begin(at: seq) }
+        if let seq = flow.serverSeq { slots[Int(index)].sides[1].begin(at: seq) }
+        return index
     }
 
     /// A slot for a flow of which nothing is known, also when its server was given up.
@@ -166,7 +180,7 @@ package struct L7Engine: ~Copyable {
     ) -> (held: L7ParseOutcome, forwardTimeouts: UInt32, reversedTimeouts: UInt32) {
         guard slots.contains(Int(index)), slots[Int(index)].isUsed else { return (L7ParseOutcome(), 0, 0) }
         var outcome = L7ParseOutcome()
-        for isRequest in [true, false] { release(Int(index), isRequest: isRequest, &outcome, into: &out) }
+        endStreams(Int(index), &outcome, into: &out)
         let forward = rrt.popTimeout(flow: Int(index), isFlowEnd: true, isReversed: false)
         let reversed = rrt.popTimeout(flow: Int(index), isFlowEnd: true, isReversed: true)
         slots[Int(index)] = Slot()
@@ -231,64 +245,60 @@ package struct L7Engine: ~Copyable {
                 return outcome
             }
             slots[at].isSkipped = false
+            forgetStreams(at)
             if !slots[at].isSuccess {
                 slots[at].parser = .none
                 slots[at].proto = .unknown
             }
         }
-        if slots[at].parser.isNone, slots[at].holdsNothing, isForeign(packet, payload) {
-            outcome.result = .unknown
-            outcome.failedCount = 1
-            counters.unknownProtocol &+= 1
-            fail(at, packet, packet.direction)
+        if settings.reassembly.isEnabled, packet.l4Protocol == .tcp {
+            follow(at, packet, payload, &outcome, into: &out)
+        } else if slots[at].parser.isNone, isForeign(packet, payload, seen: packet.direction, mayGrow: false) {
+            reject(at, packet, packet.direction, &outcome)
             return outcome
-        }
-        if !settings.reassembly.isEnabled || packet.l4Protocol != .tcp {
-            parseWhole(at, packet, packet.direction, payload, mayWait: false, &outcome, into: &out)
-        } else if slots[at].holdsNothing {
-            parseFresh(at, packet, packet.direction, payload, &outcome, into: &out)
         } else {
-            parseSegment(at, packet, payload, &outcome, into: &out)
+            parseWhole(at, packet, packet.direction, payload, &outcome, into: &out)
         }
         outcome.l7Protocol = slots[at].proto
         if outcome.contradictsFlow { outcome.direction = packet.direction.reversed }
         return outcome
     }
 
-    /// Recognises and parses one payload. Returns false when it must wait for the rest of its message.
+    /// Recognises and parses one payload by itself.
     ///
     /// - Parameter seen: direction of the packet as far as it is known; that of `packet` does not count.
-    @discardableResult
     private mutating func parseWhole(
-        _ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ payload: RawSpan, mayWait: Bool,
-        _ outcome: inout L7ParseOutcome, into out: inout L7Output
-    ) -> Bool {
+        _ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ payload: RawSpan, _ outcome: inout L7ParseOutcome,
+        into out: inout L7Output
+    ) {
         let cut = payload.extracting(0..<min(payload.byteCount, max(settings.payloadTruncation, 0)))
         var context = L7ParseContext(
-            direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount,
-            mayWait: mayWait && payload.byteCount < settings.payloadTruncation, tcpSeq: packet.tcpSeq,
-            timeUs: packet.timeNs / 1000,
-            followsStream: settings.reassembly.isEnabled && packet.l4Protocol == .tcp)
+            direction: seen, l4Protocol: packet.l4Protocol, payloadSize: payload.byteCount, mayWait: false,
+            tcpSeq: packet.tcpSeq, timeUs: packet.timeNs / 1000)
         if slots[at].parser.isNone {
             guard payload.byteCount >= 2 else {
                 outcome.result = .unknown
-                return true
+                return
             }
             guard let found = infer(at, packet, cut, context, out.texts) else {
-                outcome.result = .unknown
-                outcome.failedCount &+= 1
-                counters.unknownProtocol &+= 1
-                fail(at, packet, seen)
-                return true
+                reject(at, packet, seen, &outcome)
+                return
             }
             if found != seen { outcome.contradictsFlow = true }
             context.direction = found
         }
+        let readsWhole = slots[at].parser.readsWhole
+        _ = parseMessages(at, packet, context, readsWhole ? payload : cut, &outcome, into: &out)
+    }
+
+    /// Parses bytes of a flow whose protocol is known, and completes the messages. False: they must wait for more.
+    @inline(__always)
+    mutating func parseMessages(
+        _ at: Int, _ packet: L7Packet, _ context: L7ParseContext, _ payload: RawSpan, _ outcome: inout L7ParseOutcome,
+        into out: inout L7Output
+    ) -> Bool {
         let start = out.messages.count
-        let readsWhole =
-            slots[at].parser.readsWhole || context.followsStream && L7Parser.followsStream(slots[at].proto)
-        if readsWhole { context.mayWait = mayWait }
-        let result = slots[at].parser.parse(readsWhole ? payload : cut, context, settings, &obfuscator, into: &out)
+        let result = slots[at].parser.parse(payload, context, settings, &obfuscator, into: &out)
         switch result {
         case .incomplete: return false
         case .failed:
@@ -320,28 +330,39 @@ package struct L7Engine: ~Copyable {
         return true
     }
 
+    /// No detector knows a payload.
+    mutating func reject(_ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ outcome: inout L7ParseOutcome) {
+        if outcome.result != .parsed { outcome.result = .unknown }
+        outcome.failedCount &+= 1
+        counters.unknownProtocol &+= 1
+        fail(at, packet, seen)
+    }
+
     /// The first bytes tell that no detector of the server's port knows the payload: what most foreign traffic costs.
+    ///
+    /// - Parameter mayGrow: the payload may be the beginning of something longer.
     @inline(__always)
-    private func isForeign(_ packet: L7Packet, _ payload: RawSpan) -> Bool {
+    func isForeign(_ packet: L7Packet, _ payload: RawSpan, seen: PacketDirection, mayGrow: Bool) -> Bool {
         let count = min(payload.byteCount, settings.payloadTruncation)
         guard count >= 4 else { return false }
         let start = payload.le32(at: 0)
-        let serverPort = packet.direction == .clientToServer ? packet.portDst : packet.portSrc
+        let serverPort = seen == .clientToServer ? packet.portDst : packet.portSrc
         return switch packet.l4Protocol {
-        case .tcp: !mayDetect(tcpDetectors, serverPort, start, count: count)
-        case .udp: !mayDetect(udpDetectors, serverPort, start, count: count)
+        case .tcp: !mayDetect(tcpDetectors, serverPort, start, count: mayGrow ? Self.recognisable : count, mayGrow: mayGrow)
+        case .udp: !mayDetect(udpDetectors, serverPort, start, count: count, mayGrow: false)
         case .icmp, .unknown: false
         }
     }
 
     @inline(__always)
     private func mayDetect(
-        _ detectors: borrowing NumberedStore<Detector>, _ serverPort: UInt16, _ start: UInt32, count: Int
+        _ detectors: borrowing NumberedStore<Detector>, _ serverPort: UInt16, _ start: UInt32, count: Int,
+        mayGrow: Bool
     ) -> Bool {
         for number in 0..<detectors.count {
             let detector = detectors.pointer(number)
             if serverPort >= detector.pointee.low, serverPort <= detector.pointee.high,
-                L7Parser.mayDetect(detector.pointee.proto, start, count: count)
+                L7Parser.mayDetect(detector.pointee.proto, start, count: count, mayGrow: mayGrow)
             {
                 return true
             }
@@ -350,7 +371,7 @@ package struct L7Engine: ~Copyable {
     }
 
     /// Asks the detectors in order. Returns the direction of the packet by what was found.
-    private mutating func infer(
+    mutating func infer(
         _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ context: L7ParseContext, _ texts: borrowing TextCache
     ) -> PacketDirection? {
         let serverPort = context.direction == .clientToServer ? packet.portDst : packet.portSrc
@@ -400,7 +421,7 @@ package struct L7Engine: ~Copyable {
     }
 
     /// Counts a failure of a flow that never succeeded, and gives the flow up when its server failed too often.
-    private mutating func fail(_ at: Int, _ packet: L7Packet, _ direction: PacketDirection) {
+    mutating func fail(_ at: Int, _ packet: L7Packet, _ direction: PacketDirection) {
         let nowSec = UInt32(truncatingIfNeeded: packet.timeNs / 1_000_000_000)
         let key = appKey(packet, direction)
         if appTable.setUnknown(key, isIPv6: packet.isIPv6, nowSec: nowSec, &slots[at].endpoint) {
@@ -410,7 +431,7 @@ package struct L7Engine: ~Copyable {
     }
 
     /// Completes one message of a payload: base fields, endpoint, blacklist, statistics.
-    private mutating func finish(
+    mutating func finish(
         _ at: Int, _ packet: L7Packet, _ direction: PacketDirection, _ message: UnsafeMutablePointer<L7Message>,
         _ outcome: inout L7ParseOutcome
     ) {
@@ -503,88 +524,5 @@ package struct L7Engine: ~Copyable {
                 message.pointee.log.base.respTCPSeq = seq
             }
         }
-    }
-
-    // MARK: - Segments
-
-    /// Like `parseWhole`, but a message that a segment leaves incomplete waits for the next one in order.
-    ///
-    /// Held segments are filed under the direction in which the flow table saw them, and carry the one that was recognised:
-    /// a difference is told when they are parsed.
-    private mutating func parseSegment(
-        _ at: Int, _ packet: L7Packet, _ payload: RawSpan, _ outcome: inout L7ParseOutcome, into out: inout L7Output
-    ) {
-        let isRequest = packet.direction == .clientToServer
-        let number = isRequest ? slots[at].heldRequest : slots[at].heldResponse
-        if number >= 0 {
-            if held.append(number, seq: packet.tcpSeq, payload) {
-                retry(at, isRequest: isRequest, number, &outcome, into: &out)
-                return
-            }
-            if held.isRepeated(number, seq: packet.tcpSeq, count: payload.byteCount) { return }
-            release(at, isRequest: isRequest, &outcome, into: &out)
-        } else {
-            // The other side speaks: what it answers is complete.
-            release(at, isRequest: !isRequest, &outcome, into: &out)
-        }
-        let seen = outcome.contradictsFlow ? packet.direction.reversed : packet.direction
-        var fresh = L7ParseOutcome()
-        parseFresh(at, packet, seen, payload, &fresh, into: &out)
-        outcome.add(fresh)
-    }
-
-    /// Parses a payload for which nothing is held; keeps it when it is the beginning of a message.
-    ///
-    /// - Parameter outcome: new.
-    @inline(__always)
-    private mutating func parseFresh(
-        _ at: Int, _ packet: L7Packet, _ seen: PacketDirection, _ payload: RawSpan, _ outcome: inout L7ParseOutcome,
-        into out: inout L7Output
-    ) {
-        let mayWait = settings.reassembly.covers(seen == .clientToServer ? packet.portDst : packet.portSrc)
-        if parseWhole(at, packet, seen, payload, mayWait: mayWait, &outcome, into: &out) { return }
-        let recognised = outcome.contradictsFlow ? seen.reversed : seen
-        if let new = held.take(packet, payload, direction: recognised) {
-            if packet.direction == .clientToServer {
-                slots[at].heldRequest = new
-            } else {
-                slots[at].heldResponse = new
-            }
-            outcome.contradictsFlow = false
-            outcome.result = .held
-            return
-        }
-        counters.reassemblyOverflow &+= 1
-        parseWhole(at, packet, recognised, payload, mayWait: false, &outcome, into: &out)
-    }
-
-    /// Parses what is held, which has grown.
-    private mutating func retry(
-        _ at: Int, isRequest: Bool, _ number: Int32, _ outcome: inout L7ParseOutcome, into out: inout L7Output
-    ) {
-        let (packet, bytes) = held.lend(number)
-        let mayWait = held.hasRoom(bytes.count)
-        guard parseWhole(at, packet, packet.direction, bytes.span.bytes, mayWait: mayWait, &outcome, into: &out) else {
-            held.giveBack(number, bytes)
-            outcome.result = .held
-            return
-        }
-        counters.reassembled &+= 1
-        held.free(number)
-        if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
-        if (packet.direction == .clientToServer) != isRequest { outcome.contradictsFlow = true }
-    }
-
-    /// Parses what is held of one direction as it is: nothing more will come.
-    private mutating func release(
-        _ at: Int, isRequest: Bool, _ outcome: inout L7ParseOutcome, into out: inout L7Output
-    ) {
-        let number = isRequest ? slots[at].heldRequest : slots[at].heldResponse
-        guard number >= 0 else { return }
-        if isRequest { slots[at].heldRequest = -1 } else { slots[at].heldResponse = -1 }
-        let (packet, bytes) = held.lend(number)
-        held.free(number)
-        parseWhole(at, packet, packet.direction, bytes.span.bytes, mayWait: false, &outcome, into: &out)
-        if (packet.direction == .clientToServer) != isRequest { outcome.contradictsFlow = true }
     }
 }

@@ -12,6 +12,9 @@ package struct L7FlowIdentity: Sendable {
     package var processID: UInt32
     /// eBPF type, 0 for packets.
     package var ebpfType: UInt8
+    /// Where the bytes of the two sides begin, as far as a handshake told.
+    package var clientSeq: UInt32?
+    package var serverSeq: UInt32?
 
     package init(
         flowID: UInt64, serverIP: IPAddress, serverPort: UInt16, serverEpcID: Int32 = 0, isIPv6: Bool = false,
@@ -42,6 +45,12 @@ package struct L7Packet: Sendable, BitwiseCopyable {
     package var direction = PacketDirection.clientToServer
     /// Sequence number of the first payload byte; 0 for other than TCP.
     package var tcpSeq: UInt32 = 0
+    /// What the sender has received; 0 = unknown.
+    package var tcpAck: UInt32 = 0
+    /// Bytes of the segment on the wire, when fewer were captured.
+    package var tcpLength: UInt32 = 0
+    /// The flow was turned round since it was opened.
+    package var isFlowReversed = false
     /// Value for `captured_request_byte` / `captured_response_byte`, computed by `capturedByte` of agent-l7.md 5.
     package var capturedByte: UInt32 = 0
 

@@ -6,6 +6,8 @@ package struct L7Output: ~Copyable {
     var texts = TextCache()
     /// What a TLS handshake took that ended with the last payload, µs; 0 = none did.
     package var tlsRttUs: UInt32 = 0
+    /// Offset from which on the last payload waits for more; `Int.max` = all of it was read.
+    var rest = Int.max
 
     package init() {}
 }

@@ -111,12 +111,14 @@ enum L7Parser {
     }
 
     /// What the first four bytes (little-endian) of a payload tell: false = `detects` would say no.
+    ///
+    /// - Parameter mayGrow: `detects` may be asked about more bytes later.
     @inline(__always)
-    static func mayDetect(_ proto: L7Protocol, _ start: UInt32, count: Int) -> Bool {
+    static func mayDetect(_ proto: L7Protocol, _ start: UInt32, count: Int, mayGrow: Bool) -> Bool {
         switch proto {
         case .http1: HTTP1Parser.mayDetect(start)
         case .http2: HTTP2Parser.mayDetect(start)
-        case .mysql: MySQLParser.mayDetect(start, count: count)
+        case .mysql: MySQLParser.mayDetect(start, count: count, mayGrow: mayGrow)
         case .kafka: KafkaParser.mayDetect(start)
         case .redis: RedisParser.mayDetect(start)
         case .tls: TLSParser.mayDetect(start)
@@ -126,7 +128,7 @@ enum L7Parser {
         case .zmtp: ZMTPParser.mayDetect(start)
         case .rocketMQ: RocketMQParser.mayDetect(start)
         case .openWire: OpenWireParser.mayDetect(start)
-        case .mongodb: MongoDBParser.mayDetect(start, count: count)
+        case .mongodb: MongoDBParser.mayDetect(start)
         case .memcached: MemcachedParser.mayDetect(start)
         case .postgresql: PostgreSQLParser.mayDetect(start)
         case .mqtt: MQTTParser.mayDetect(start)
@@ -149,9 +151,9 @@ enum L7Parser {
         case .http1: HTTP1Parser.detects(payload)
         case .http2: HTTP2Parser.detects(payload, settings)
         case .dns: DNSParser.detects(payload, context, texts)
-        case .mysql: MySQLParser.detects(payload, settings)
+        case .mysql: MySQLParser.detects(payload, context, settings)
         case .kafka: KafkaParser.detects(payload, context)
-        case .redis: RedisParser.detects(payload)
+        case .redis: RedisParser.detects(payload, context)
         case .tls: TLSParser.detects(payload, context)
         case .amqp: AMQPParser.detects(payload)
         case .nats: NATSParser.detects(payload)
@@ -191,19 +193,24 @@ enum L7Parser {
     ) -> L7ParseResult {
         switch self {
         case .none: return .failed
-        case .http1(let parser):
+        case .http1(var parser):
             if HTTP2Connection.prefaceLength(payload) > 0 {
                 // The connection was upgraded.
                 let parser = HTTP2Parser(.http2)
                 self = .http2(parser)
                 return parser.parse(payload, context, settings, into: &out)
             }
+            self = .none
+            defer { self = .http1(parser) }
             return parser.parse(payload, context, settings, into: &out)
         case .http2(let parser): return parser.parse(payload, context, settings, into: &out)
         case .dns(let parser): return parser.parse(payload, context, settings, into: &out)
         case .sofaRPC(let parser): return parser.parse(payload, context, settings, into: &out)
         case .dubbo(let parser): return parser.parse(payload, context, settings, into: &out)
-        case .fastCGI(let parser): return parser.parse(payload, context, settings, into: &out)
+        case .fastCGI(var parser):
+            self = .none
+            defer { self = .fastCGI(parser) }
+            return parser.parse(payload, context, settings, into: &out)
         case .brpc(let parser): return parser.parse(payload, context, settings, into: &out)
         case .tars(let parser): return parser.parse(payload, context, settings, into: &out)
         case .someIp(let parser): return parser.parse(payload, context, settings, into: &out)
@@ -261,11 +268,61 @@ enum L7Parser {
         }
     }
 
-    /// Parses messages wherever they stand in the stream, so that payloads are not cut for it.
-    static func followsStream(_ proto: L7Protocol) -> Bool {
+    /// Tells where messages end, so that the engine cuts the stream into them.
+    @inline(__always)
+    static func isFramed(_ proto: L7Protocol) -> Bool {
         switch proto {
-        case .kafka, .mongodb, .memcached, .postgresql, .mqtt: true
+        case .dns, .mysql, .sofaRPC, .dubbo, .fastCGI, .brpc, .tars, .amqp, .nats, .pulsar, .zmtp, .rocketMQ, .openWire,
+            .someIp:
+            true
         default: false
+        }
+    }
+
+    /// What stands at an offset of a followed stream where a message may begin.
+    func frame(_ payload: RawSpan, _ at: Int, _ direction: PacketDirection) -> StreamCursor.Frame {
+        switch self {
+        case .dns: DNSParser.frame(payload, at)
+        case .mysql(let parser): parser.frame(payload, at)
+        case .sofaRPC: SofaRPCParser.frame(payload, at)
+        case .dubbo: DubboParser.frame(payload, at)
+        case .fastCGI: FastCGIParser.frame(payload, at)
+        case .brpc: BrpcParser.frame(payload, at)
+        case .tars: TarsParser.frame(payload, at)
+        case .amqp: AMQPParser.frame(payload, at)
+        case .nats: NATSParser.frame(payload, at)
+        case .pulsar: PulsarFrame.frame(payload, at)
+        case .zmtp: ZMTPParser.frame(payload, at)
+        case .rocketMQ: RocketMQParser.frame(payload, at)
+        case .openWire(let parser): parser.frame(payload, at)
+        case .someIp: SomeIPParser.frame(payload, at)
+        default: .foreign
+        }
+    }
+
+    /// What is kept of one side is complete, or will not be told, once the other side speaks.
+    ///
+    /// - Parameter direction: in which it was sent.
+    func endsByTurn(_ direction: PacketDirection) -> Bool {
+        switch self {
+        case .none, .tls: true
+        case .http1(let parser): parser.endsByTurn
+        case .http2(let parser): parser.waitsForData(direction)
+        default: false
+        }
+    }
+
+    /// Bytes of the stream are missing.
+    mutating func missBytes() {
+        switch self {
+        case .http1(var parser):
+            parser.missBytes()
+            self = .http1(parser)
+        case .redis(let parser): parser.missBytes()
+        case .mysql(var parser):
+            parser.missBytes()
+            self = .mysql(parser)
+        default: break
         }
     }
 

@@ -53,7 +53,7 @@ package struct L7TraceSettings: Sendable {
     package var copiesTraceID = false
     /// Bits by length and first character of the names. Most header lines are told apart by this.
     private var nameMask: UInt64 = 0
-    /// Bits by the first character of the names.
+    /// Bits by the first character of the names and of the three headers that every message may have.
     private var initialMask: UInt32 = 0
 
     package init() { updateMask() }
@@ -80,7 +80,8 @@ package struct L7TraceSettings: Sendable {
 
     private mutating func updateMask() {
         nameMask = 0
-        initialMask = 0
+        // Host, Content-Length, Transfer-Encoding
+        initialMask = Self.bit(of: 0x68) | Self.bit(of: 0x63) | Self.bit(of: 0x74)
         let all = clientIPHeaders + xRequestIDHeaders + traceNames.map(\.header) + spanNames.map(\.header)
         for name in all {
             guard let first = name.first else { continue }
@@ -98,7 +99,7 @@ package struct L7TraceSettings: Sendable {
         1 << UInt64(truncatingIfNeeded: (length &* 9 ^ Int(first & 31)) & 63)
     }
 
-    /// Some name may begin with this character.
+    /// Some header that is read may begin with this character.
     @inline(__always)
     func mayBegin(_ first: UInt8) -> Bool { initialMask & Self.bit(of: first) != 0 }
 

@@ -5,8 +5,6 @@ struct SegmentHolder {
     private struct Entry {
         var packet = L7Packet()
         var bytes: [UInt8] = []
-        var nextSeq: UInt32 = 0
-        var isUsed = false
     }
 
     private var entries: [Entry] = []
@@ -14,8 +12,9 @@ struct SegmentHolder {
     private let maxBytes: Int
     private let maxWaiting: Int
 
-    init(_ settings: ReassemblySettings) {
-        maxBytes = settings.maxBytes
+    /// - Parameter shown: bytes of a message that parsers see.
+    init(_ settings: ReassemblySettings, shown: Int) {
+        maxBytes = max(settings.maxBytes, shown)
         maxWaiting = settings.maxWaiting
     }
 
@@ -34,30 +33,21 @@ struct SegmentHolder {
         entries[at].packet = packet
         entries[at].packet.direction = direction
         entries[at].packet.capturedByte = UInt32(truncatingIfNeeded: payload.byteCount)
-        entries[at].nextSeq = packet.tcpSeq &+ UInt32(truncatingIfNeeded: payload.byteCount)
-        entries[at].isUsed = true
         entries[at].bytes.removeAll(keepingCapacity: true)
         add(payload, to: at)
         return number
     }
 
-    /// Adds the segment that follows. False: it does not follow, or is too much.
-    mutating func append(_ number: Int32, seq: UInt32, _ payload: RawSpan) -> Bool {
+    /// Adds the segment that follows. False: it is too much.
+    mutating func append(_ number: Int32, _ payload: RawSpan) -> Bool {
         let at = Int(number)
-        guard entries[at].nextSeq == seq, entries[at].bytes.count + payload.byteCount <= maxBytes else { return false }
-        entries[at].nextSeq = seq &+ UInt32(truncatingIfNeeded: payload.byteCount)
+        guard entries[at].bytes.count + payload.byteCount <= maxBytes else { return false }
         entries[at].packet.capturedByte &+= UInt32(truncatingIfNeeded: payload.byteCount)
         add(payload, to: at)
         return true
     }
 
-    /// All bytes of the segment are held already.
-    func isRepeated(_ number: Int32, seq: UInt32, count: Int) -> Bool {
-        let entry = entries[Int(number)]
-        let first = Int32(bitPattern: seq &- entry.packet.tcpSeq)
-        let last = Int32(bitPattern: seq &+ UInt32(truncatingIfNeeded: count) &- entry.nextSeq)
-        return first >= 0 && last <= 0
-    }
+    func direction(_ number: Int32) -> PacketDirection { entries[Int(number)].packet.direction }
 
     func hasRoom(_ count: Int) -> Bool { count < maxBytes }
 
@@ -68,7 +58,24 @@ struct SegmentHolder {
         return (entries[Int(number)].packet, bytes)
     }
 
-    mutating func giveBack(_ number: Int32, _ bytes: consuming [UInt8]) { entries[Int(number)].bytes = bytes }
+    /// - Parameters:
+    ///   - start: what lies before it is parsed.
+    ///   - packet: that brought the rest, when something is parsed.
+    mutating func giveBack(_ number: Int32, _ bytes: consuming [UInt8], from start: Int, of packet: L7Packet) {
+        if start > 0 {
+            let seq = entries[Int(number)].packet.tcpSeq &+ UInt32(truncatingIfNeeded: start)
+            bytes.removeFirst(start)
+            entries[Int(number)].packet = packet
+            entries[Int(number)].packet.tcpSeq = seq
+            entries[Int(number)].packet.capturedByte = UInt32(truncatingIfNeeded: bytes.count)
+        }
+        entries[Int(number)].bytes = bytes
+    }
+
+    /// What is kept was recognised as sent in this direction.
+    mutating func turn(_ number: Int32, to direction: PacketDirection) {
+        entries[Int(number)].packet.direction = direction
+    }
 
     mutating func free(_ number: Int32) {
         entries[Int(number)] = Entry()

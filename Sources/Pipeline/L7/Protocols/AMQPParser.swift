@@ -17,26 +17,23 @@ struct AMQPParser {
     mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         let before = out.messages.count
         var at = 0
         if payload.hasPrefix(Self.protocolHeader) {
             _ = add(.session, into: &out)
             at = Self.protocolHeaderLength
         }
-        while let frame = AMQPFrame(payload, at: at), log(frame, payload, into: &out) { at = frame.next }
+        let count = context.followsStream ? context.payloadSize : payload.byteCount
+        while at < payload.byteCount, let frame = AMQPFrame(payload, at: at, of: count), log(frame, payload, into: &out) {
+            at = frame.next
+        }
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = payload.hasPrefix(protocolHeader) ? protocolHeaderLength : 0
-        while at < payload.byteCount {
-            guard AMQPFrame.Kind(rawValue: payload.u8(at: at)) != nil else { return false }
-            guard let frame = AMQPFrame(payload, at: at) else { return AMQPFrame.isCut(payload, at: at) }
-            at = frame.next
-        }
-        return false
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if payload.hasPrefix(protocolHeader, at: at) { return .next(at &+ protocolHeaderLength) }
+        return payload.u8(at: at) == 0x41 && payload.byteCount &- at < protocolHeaderLength
+            ? .cut : AMQPFrame.frame(payload, at)
     }
 
     /// False: the frame is not known, and with it ends what can be read.
@@ -126,23 +123,27 @@ struct AMQPFrame {
     let next: Int
 
     /// Nil: no frame stands here, or not all of it.
-    init?(_ payload: RawSpan, at: Int) {
+    ///
+    /// - Parameter count: bytes of the payload, of which fewer may be there.
+    init?(_ payload: RawSpan, at: Int, of count: Int) {
         guard at <= payload.byteCount &- Self.headerLength &- 1, let kind = Kind(rawValue: payload.u8(at: at)) else {
             return nil
         }
         let first = at &+ Self.headerLength
         let size = Int(payload.be32(at: at &+ 3))
-        guard size < payload.byteCount &- first, payload.u8(at: first &+ size) == Self.endMark else { return nil }
+        guard size < count &- first else { return nil }
+        guard first &+ size >= payload.byteCount || payload.u8(at: first &+ size) == Self.endMark else { return nil }
         self.kind = kind
         start = at
-        body = first..<first &+ size
+        body = first..<min(first &+ size, payload.byteCount)
         next = first &+ size &+ 1
     }
 
-    /// What stands here may be a frame whose end is missing.
-    static func isCut(_ payload: RawSpan, at: Int) -> Bool {
-        let rest = payload.byteCount &- at
-        return rest < headerLength || Int(payload.be32(at: at &+ 3)) &+ headerLength &+ 1 > rest
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard Kind(rawValue: payload.u8(at: at)) != nil else { return .foreign }
+        guard payload.byteCount &- at >= headerLength else { return .cut }
+        let end = at &+ headerLength &+ Int(payload.be32(at: at &+ 3))
+        return end < payload.byteCount && payload.u8(at: end) != endMark ? .foreign : .next(end &+ 1)
     }
 }
 

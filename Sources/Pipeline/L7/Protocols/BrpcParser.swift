@@ -34,7 +34,6 @@ struct BrpcParser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
         let before = out.messages.count
         while let frame = Frame(payload, at: at), let meta = BrpcMeta(payload, frame.meta) {
@@ -46,15 +45,9 @@ struct BrpcParser {
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= Frame.headerLength else { return payload.u8(at: at) == 0x50 }
-            guard let frame = Frame(payload, at: at) else { return false }
-            at = frame.next
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if let frame = Frame(payload, at: at) { return .next(frame.next) }
+        return payload.byteCount &- at < Frame.headerLength && payload.u8(at: at) == 0x50 ? .cut : .foreign
     }
 
     private static func log(

@@ -28,7 +28,6 @@ struct DNSParser {
             Self.log(message, settings, offset: 0, out.messages.add())
             return .parsed
         }
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
         let before = out.messages.count
         while let frame = Self.frame(payload, from: at, out.texts) {
@@ -38,16 +37,11 @@ struct DNSParser {
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of length-prefixed frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= 2 else { return true }
-            let length = Int(payload.be16(at: at))
-            guard length >= 12 else { return false }
-            at = at &+ 2 &+ length
-        }
-        return at > payload.byteCount
+    /// Over TCP a length stands before each message.
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= 2 else { return .cut }
+        let length = Int(payload.be16(at: at))
+        return length >= 12 ? .next(at &+ 2 &+ length) : .foreign
     }
 
     /// Finds the message at `start`, behind its length or, for odd senders, with the length left out.

@@ -37,7 +37,6 @@ struct DubboParser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
         let before = out.messages.count
         while let header = Header(payload, at: at) {
@@ -53,15 +52,9 @@ struct DubboParser {
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= Header.length else { return payload.u8(at: at) == 0xda }
-            guard let header = Header(payload, at: at) else { return false }
-            at &+= Header.length &+ header.bodyLength
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if let header = Header(payload, at: at) { return .next(at &+ Header.length &+ header.bodyLength) }
+        return payload.byteCount &- at < Header.length && payload.u8(at: at) == 0xda ? .cut : .foreign
     }
 
     private static func log(

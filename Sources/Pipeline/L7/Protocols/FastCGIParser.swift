@@ -1,7 +1,13 @@
 import Model
 
-/// FastCGI 1. Stateless. Source: agent-l7-protocols.md 11, fastcgi-archives.github.io "FastCGI Specification".
+/// FastCGI 1. Source: agent-l7-protocols.md 11, fastcgi-archives.github.io "FastCGI Specification".
+///
+/// Of several records with parameters or output the first of a request tells everything.
 struct FastCGIParser {
+    /// Requests of either side of which the followed stream has told, -1 = none.
+    private var toldRequest: Int32 = -1
+    private var toldResponse: Int32 = -1
+
     private enum Kind {
         static let begin: UInt8 = 1
         static let end: UInt8 = 3
@@ -18,7 +24,6 @@ struct FastCGIParser {
         let start: Int
         /// As far as the payload goes.
         let content: Range<Int>
-        let isCut: Bool
         let next: Int
 
         init?(_ payload: RawSpan, at: Int) {
@@ -30,7 +35,6 @@ struct FastCGIParser {
             let from = at &+ Record.headerLength
             let to = from &+ Int(payload.be16(at: at &+ 4))
             content = from..<min(to, payload.byteCount)
-            isCut = to > payload.byteCount
             next = to &+ Int(payload.u8(at: at &+ 6))
         }
     }
@@ -67,39 +71,36 @@ struct FastCGIParser {
         }
     }
 
-    func parse(
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if let record = Record(payload, at: at) { return .next(record.next) }
+        return payload.byteCount &- at < Record.headerLength && payload.u8(at: at) == 1 ? .cut : .foreign
+    }
+
+    mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         let before = out.messages.count
         let isRequest = context.direction == .clientToServer
-        // Of several records with parameters or output the first of a request tells everything.
-        var told: UInt16?
+        var told: Int32 = context.followsStream ? isRequest ? toldRequest : toldResponse : -1
+        defer { if isRequest { toldRequest = told } else { toldResponse = told } }
         var at = 0
         while let record = Record(payload, at: at) {
             switch record.kind {
-            case Kind.begin where isRequest, Kind.end where !isRequest: told = nil
-            case Kind.params where isRequest && told != record.requestID && !record.content.isEmpty,
-                Kind.stdout where !isRequest && told != record.requestID && !record.content.isEmpty:
+            case Kind.begin where isRequest, Kind.end where !isRequest: told = -1
+            case Kind.params where isRequest && told != Int32(record.requestID) && !record.content.isEmpty,
+                Kind.stdout where !isRequest && told != Int32(record.requestID) && !record.content.isEmpty:
                 let start = out.messages.count
                 let message = out.messages.add()
-                let result =
+                let isRead =
                     isRequest
-                    ? Self.readRequest(record, payload, context.mayWait, settings.trace, message, out.texts)
-                    : Self.readResponse(record, payload, context.mayWait, settings.trace, message)
-                switch result {
-                case .parsed: told = record.requestID
-                case .failed: out.messages.truncate(to: start)
-                case .incomplete:
-                    out.messages.truncate(to: before)
-                    return .incomplete
-                }
+                    ? Self.readRequest(record, payload, settings.trace, message, out.texts)
+                    : Self.readResponse(record, payload, settings.trace, message)
+                if isRead { told = Int32(record.requestID) } else { out.messages.truncate(to: start) }
             default: break
             }
             at = record.next
         }
-        if out.messages.count > before { return .parsed }
-        return context.mayWait && at < payload.byteCount && payload.byteCount &- at < Record.headerLength
-            && payload.u8(at: at) == 1 ? .incomplete : .failed
+        return out.messages.count > before || context.followsStream && at > 0 ? .parsed : .failed
     }
 
     /// A name and its value, in case that some setting names it.
@@ -123,10 +124,9 @@ struct FastCGIParser {
     }
 
     private static func readRequest(
-        _ record: Record, _ payload: RawSpan, _ mayWait: Bool, _ settings: borrowing L7TraceSettings,
+        _ record: Record, _ payload: RawSpan, _ settings: borrowing L7TraceSettings,
         _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
-    ) -> L7ParseResult {
-        if record.isCut, mayWait { return .incomplete }
+    ) -> Bool {
         begin(record, message)
         message.pointee.type = .request
         var tags = TagCollector()
@@ -144,11 +144,11 @@ struct FastCGIParser {
             case 12 where payload.equals(name, "document_uri"):
                 message.pointee.log.endpoint = texts.text(payload, value)
             case 14 where payload.equals(name, "content_length"):
-                for at in value where !isASCIIDigit(payload.u8(at: at)) { return .failed }
+                for at in value where !isASCIIDigit(payload.u8(at: at)) { return false }
             default: readTag(payload, name, value, settings, &tags)
             }
         }
-        guard !message.pointee.log.requestType.isEmpty else { return .failed }
+        guard !message.pointee.log.requestType.isEmpty else { return false }
         if message.pointee.log.requestResource.isEmpty {
             message.pointee.log.requestResource = texts.text(payload, script)
         }
@@ -157,14 +157,14 @@ struct FastCGIParser {
             ext.requestID = UInt32(record.requestID)
             ext.xRequestID0 = tags.xRequestID
         }
-        return .parsed
+        return true
     }
 
     /// Header lines at the start of a record.
     private static func readResponse(
-        _ record: Record, _ payload: RawSpan, _ mayWait: Bool, _ settings: borrowing L7TraceSettings,
+        _ record: Record, _ payload: RawSpan, _ settings: borrowing L7TraceSettings,
         _ message: UnsafeMutablePointer<L7Message>
-    ) -> L7ParseResult {
+    ) -> Bool {
         begin(record, message)
         message.pointee.type = .response
         var tags = TagCollector()
@@ -173,8 +173,7 @@ struct FastCGIParser {
         var at = record.content.lowerBound
         while true {
             guard let end = payload.crlf(from: at), end &+ 2 <= record.content.upperBound else {
-                if record.isCut, mayWait { return .incomplete }
-                break
+                        break
             }
             guard let colon = payload.firstIndex(of: 58, from: at, to: end), colon > at, colon &+ 1 < end else { break }
             let (name, value) = (at..<colon, colon &+ 1..<end)
@@ -182,17 +181,17 @@ struct FastCGIParser {
             lines &+= 1
             if name.count == 6, payload.hasPrefix("Status", at: name.lowerBound) {
                 // Behind one blank.
-                guard value.count >= 4 else { return .failed }
+                guard value.count >= 4 else { return false }
                 code = 0
                 for digit in value.lowerBound &+ 1..<value.lowerBound &+ 4 {
-                    guard isASCIIDigit(payload.u8(at: digit)) else { return .failed }
+                    guard isASCIIDigit(payload.u8(at: digit)) else { return false }
                     code = code * 10 + Int32(payload.u8(at: digit) &- 48)
                 }
                 break
             }
             readTag(payload, name, value, settings, &tags)
         }
-        guard lines > 0 else { return .failed }
+        guard lines > 0 else { return false }
         message.pointee.log.responseCode = code
         message.pointee.log.responseStatus = HTTP1Parser.status(of: code).rawValue
         message.pointee.log.trace = tags.trace
@@ -200,7 +199,7 @@ struct FastCGIParser {
             ext.requestID = UInt32(record.requestID)
             ext.xRequestID1 = tags.xRequestID
         }
-        return .parsed
+        return true
     }
 }
 

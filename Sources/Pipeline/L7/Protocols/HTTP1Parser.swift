@@ -2,11 +2,13 @@ import Model
 
 /// HTTP/1.0 and 1.1. Source: agent-l7-protocols.md 1.
 struct HTTP1Parser {
-    /// The first line is a request line. Responses are never detected.
+    private var stream = HTTP1Stream()
+
     /// Methods are written in capitals.
     @inline(__always)
     static func mayDetect(_ start: UInt32) -> Bool { start & 0xe0e0 == 0x4040 }
 
+    /// The first line is a request line. Responses are never detected.
     static func detects(_ payload: RawSpan) -> Bool {
         guard payload.byteCount >= 16, let first = method(payload, detecting: true), first > 0 else { return false }
         guard let end = payload.crlf(from: 0), end >= 14 else { return false }
@@ -57,53 +59,74 @@ struct HTTP1Parser {
         payload.hasPrefix(text) ? text.utf8CodeUnitCount &- 1 : nil
     }
 
-    func parse(
+    mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
+        if context.followsStream { return stream.parse(payload, context, settings, into: &out) }
         // Most payloads that fail, pieces of a body, fail here.
-        guard payload.hasPrefix("HTTP/") || Self.method(payload, detecting: true) != nil else { return .failed }
+        guard Self.mayBegin(payload) else { return .failed }
         let start = out.messages.count
-        let message = out.messages.add()
-        let result = Self.read(payload, context, settings, message, out.texts)
-        if result != .parsed { out.messages.truncate(to: start) }
-        return result
+        let head = Self.read(payload, isResponse: context.direction == .serverToClient, settings, into: &out)
+        guard let head else {
+            out.messages.truncate(to: start)
+            return .failed
+        }
+        Self.capture(payload, head, payload.byteCount, settings, out.messages[start])
+        return .parsed
     }
 
-    private static func read(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
-        _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
-    ) -> L7ParseResult {
-        let isResponse = context.direction == .serverToClient
-        guard let lineEnd = payload.crlf(from: 0) else { return context.mayWait ? .incomplete : .failed }
+    /// What is kept is not waited for any longer once the other side speaks.
+    var endsByTurn: Bool { stream.endsByTurn }
+
+    mutating func missBytes() { stream.missBytes() }
+
+    @inline(__always)
+    static func mayBegin(_ payload: RawSpan) -> Bool {
+        payload.hasPrefix("HTTP/") || method(payload, detecting: true) != nil
+    }
+
+    /// Where the parts of a message lie.
+    struct Head {
+        let isResponse: Bool
+        /// Behind the last header line.
+        var headersEnd = 0
+        /// Behind the empty line; nil when it is not there.
+        var bodyStart: Int?
+        var isChunked = false
+    }
+
+    /// Reads first line and header lines into a new message; nil when the first line is none.
+    @inline(__always)
+    static func read(
+        _ payload: RawSpan, isResponse: Bool, _ settings: borrowing L7Settings, into out: inout L7Output
+    ) -> Head? {
+        let message = out.messages.add()
+        guard let lineEnd = payload.crlf(from: 0) else { return nil }
         guard
             isResponse
                 ? readStatusLine(payload, lineEnd, message)
-                : readRequestLine(payload, lineEnd, settings.endpoint, message, texts)
-        else { return .failed }
+                : readRequestLine(payload, lineEnd, settings.endpoint, message, out.texts)
+        else { return nil }
+        var head = Head(isResponse: isResponse)
+        var tags: TagCollector?
         var at = lineEnd &+ 2
-        var headersEnd: Int?
-        let hasCustomFields = !settings.httpCustomFields.isEmpty
-        var hasTags = false
+        let readsAll = !settings.httpCustomFields.isEmpty
         while let end = payload.crlf(from: at) {
             if end == at {
-                headersEnd = at
+                head.bodyStart = end &+ 2
                 break
             }
-            let first = payload.u8(at: at)
-            readHeader(payload, at..<end, first, isResponse, message, texts)
-            if hasCustomFields || settings.trace.mayBegin(first), !hasTags {
-                hasTags = hasTag(payload, at..<end, settings)
+            if readsAll || settings.trace.mayBegin(payload.u8(at: at)) {
+                readHeader(payload, at..<end, settings, message, &head, &tags, out.texts)
             }
             at = end &+ 2
         }
-        if headersEnd == nil, context.mayWait { return .incomplete }
-        let bodyStart = headersEnd.map { $0 &+ 2 } ?? payload.byteCount
-        if hasTags { readTags(payload, lineEnd &+ 2..<(headersEnd ?? at), isResponse, settings, message) }
-        capture(payload, headersEnd ?? at, bodyStart, isResponse, settings, message)
+        head.headersEnd = at
+        if let tags { apply(tags, isResponse, settings, message) }
         if !isResponse, settings.obfuscated.contains(.http1) || settings.obfuscated.contains(.http2) {
             message.pointee.log.requestResource = withoutQuery(message.pointee.log.requestResource)
         }
-        return .parsed
+        return head
     }
 
     private static func readRequestLine(
@@ -158,75 +181,57 @@ struct HTTP1Parser {
         return payload.hasPrefix("HTTP/1.0", at: at) ? "1.0" : nil
     }
 
-    /// Takes the two headers that a message may have in any case: most lines are told apart by the place of their colon.
     @inline(__always)
     private static func readHeader(
-        _ payload: RawSpan, _ line: Range<Int>, _ first: UInt8, _ isResponse: Bool,
-        _ message: UnsafeMutablePointer<L7Message>, _ texts: borrowing TextCache
+        _ payload: RawSpan, _ line: Range<Int>, _ settings: borrowing L7Settings,
+        _ message: UnsafeMutablePointer<L7Message>, _ head: inout Head, _ tags: inout TagCollector?,
+        _ texts: borrowing TextCache
     ) {
-        let start = line.lowerBound
-        if first | 32 == 99 {
-            let colon = start &+ 14
-            guard colon < line.upperBound, payload.u8(at: colon) == 58,
-                payload.equals(start..<colon, "content-length")
-            else { return }
-            let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
-            guard !value.isEmpty else { return }
+        guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound) else { return }
+        let name = line.lowerBound..<colon
+        guard !name.isEmpty else { return }
+        let mayBeTag =
+            settings.trace.mayName(length: name.count, first: payload.u8(at: name.lowerBound))
+            || !settings.httpCustomFields.isEmpty
+        // Most lines are told apart by the length of their name.
+        guard name.count == 4 || name.count == 14 || name.count == 17 || mayBeTag else { return }
+        let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
+        guard !value.isEmpty else { return }
+        if name.count == 4 {
+            if payload.equals(name, "host") { message.pointee.log.requestDomain = texts.text(payload, value) }
+        } else {
+            readLength(payload, name, value, message, &head)
+        }
+        if mayBeTag, isTag(payload, name, settings) {
+            var all = tags ?? TagCollector()
+            readTags(payload, name, value, isResponse: head.isResponse, settings, &all)
+            tags = all
+        }
+    }
+
+    /// The two headers that tell where a message ends.
+    @inline(__always)
+    static func readLength(
+        _ payload: RawSpan, _ name: Range<Int>, _ value: Range<Int>, _ message: UnsafeMutablePointer<L7Message>,
+        _ head: inout Head
+    ) {
+        switch name.count {
+        case 14 where payload.equals(name, "content-length"):
             let length = Int32(clamping: decimal(payload, value))
-            if isResponse {
+            if head.isResponse {
                 message.pointee.log.responseLength = length
             } else {
                 message.pointee.log.requestLength = length
             }
-        } else if first | 32 == 104 {
-            let colon = start &+ 4
-            guard colon < line.upperBound, payload.u8(at: colon) == 58, payload.equals(start..<colon, "host") else {
-                return
-            }
-            let value = payload.trimmedRange(colon &+ 1..<line.upperBound)
-            if !value.isEmpty { message.pointee.log.requestDomain = texts.text(payload, value) }
+        case 17 where payload.equals(name, "transfer-encoding"):
+            head.isChunked = value.count >= 7 && payload.equals(value.upperBound &- 7..<value.upperBound, "chunked")
+        default: break
         }
     }
 
     /// Some setting names the header.
     static func isTag(_ payload: RawSpan, _ name: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
         settings.trace.names(payload, name) || settings.httpCustomFields.contains { $0.matches(payload, name) }
-    }
-
-    /// Some setting names the header of a line.
-    @inline(never)
-    private static func hasTag(_ payload: RawSpan, _ line: Range<Int>, _ settings: borrowing L7Settings) -> Bool {
-        guard let name = headerName(payload, line) else { return false }
-        guard
-            !settings.httpCustomFields.isEmpty
-                || settings.trace.mayName(length: name.count, first: payload.u8(at: name.lowerBound))
-        else { return false }
-        return isTag(payload, name, settings)
-    }
-
-    @inline(__always)
-    private static func headerName(_ payload: RawSpan, _ line: Range<Int>) -> Range<Int>? {
-        guard let colon = payload.nearIndex(of: 58, from: line.lowerBound, to: line.upperBound), colon > line.lowerBound
-        else { return nil }
-        return line.lowerBound..<colon
-    }
-
-    /// Reads the lines that settings name. Few messages have any.
-    @inline(never)
-    private static func readTags(
-        _ payload: RawSpan, _ lines: Range<Int>, _ isResponse: Bool, _ settings: borrowing L7Settings,
-        _ message: UnsafeMutablePointer<L7Message>
-    ) {
-        var tags = TagCollector()
-        var at = lines.lowerBound
-        while at < lines.upperBound, let end = payload.crlf(from: at) {
-            if let name = headerName(payload, at..<end), isTag(payload, name, settings) {
-                let value = payload.trimmedRange(name.upperBound &+ 1..<end)
-                if !value.isEmpty { readTags(payload, name, value, isResponse: isResponse, settings, &tags) }
-            }
-            at = end &+ 2
-        }
-        apply(tags, isResponse, settings, message)
     }
 
     /// Header names that carry trace ids, span ids, request ids and the client's address.
@@ -262,6 +267,7 @@ struct HTTP1Parser {
         }
     }
 
+    @inline(never)
     static func apply(
         _ tags: borrowing TagCollector, _ isResponse: Bool, _ settings: borrowing L7Settings,
         _ message: UnsafeMutablePointer<L7Message>
@@ -288,21 +294,24 @@ struct HTTP1Parser {
     }
 
     /// Keeps the raw text that is shown when the status is not Ok.
-    private static func capture(
-        _ payload: RawSpan, _ headersEnd: Int, _ bodyStart: Int, _ isResponse: Bool, _ settings: borrowing L7Settings,
+    ///
+    /// - Parameter end: of the body, as far as it is there.
+    static func capture(
+        _ payload: RawSpan, _ head: Head, _ end: Int, _ settings: borrowing L7Settings,
         _ message: UnsafeMutablePointer<L7Message>
     ) {
+        let bodyStart = head.bodyStart ?? end
         var kept = HTTPErrorCapture()
-        if isResponse {
+        if head.isResponse {
             guard message.pointee.log.responseStatus != L7ResponseStatus.ok.rawValue else { return }
             kept.hasResponse = true
             kept.response = text(
-                payload, headersEnd, bodyStart, settings.rawCapture.errorResponseHeader,
+                payload, head.headersEnd, bodyStart..<end, settings.rawCapture.errorResponseHeader,
                 settings.rawCapture.errorResponsePayload)
         } else {
             kept.hasRequest = true
             kept.request = text(
-                payload, headersEnd, bodyStart, settings.rawCapture.errorRequestHeader,
+                payload, head.headersEnd, bodyStart..<end, settings.rawCapture.errorRequestHeader,
                 settings.rawCapture.errorRequestPayload)
         }
         message.pointee.detail = .http(kept)
@@ -310,12 +319,12 @@ struct HTTP1Parser {
 
     /// The first bytes of header and body; nil when none are wanted.
     private static func text(
-        _ payload: RawSpan, _ headersEnd: Int, _ bodyStart: Int, _ headerLimit: Int, _ bodyLimit: Int
+        _ payload: RawSpan, _ headersEnd: Int, _ body: Range<Int>, _ headerLimit: Int, _ bodyLimit: Int
     ) -> HTTPErrorCapture.Text? {
         guard headerLimit > 0 || bodyLimit > 0 else { return nil }
         return HTTPErrorCapture.Text(
             header: payload.text(0..<min(headersEnd, headerLimit)),
-            payload: payload.text(bodyStart..<min(payload.byteCount, bodyStart &+ bodyLimit)))
+            payload: payload.text(body.prefix(bodyLimit)))
     }
 
     /// Decimal u32; anything else is 0.

@@ -84,6 +84,9 @@ struct HTTP2Frame {
         }
     }
 
+    /// Bytes of a DATA frame that tell the length of its data.
+    var lengthNeeds: Int { Self.headerLength &+ (flags & Self.padded != 0 ? 1 : 0) }
+
     /// Bytes of data without padding.
     func dataLength(_ payload: RawSpan) -> Int {
         guard flags & Self.padded != 0, bodyStart < payload.byteCount else { return length }

@@ -15,7 +15,9 @@ struct HTTP2Lane {
     private(set) var blockStart: HTTP2Frame?
     private static let longestBlock = 65536
 
-    private var hasBegun = false
+    /// Header fields wait for the data that may follow them.
+    var waitsForData = false
+    private(set) var hasBegun = false
     private var isInStep = false
     /// TCP sequence numbers behind the last payload, and of the next frame, which may lie further on.
     private var nextSeq: UInt32 = 0

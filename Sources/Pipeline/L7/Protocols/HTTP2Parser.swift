@@ -56,6 +56,9 @@ struct HTTP2Parser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult { connection.parse(payload, context, settings, into: &out) }
+
+    /// Header fields of that side wait for the data that may follow them.
+    func waitsForData(_ direction: PacketDirection) -> Bool { connection.waitsForData(direction) }
 }
 
 /// State of one connection.
@@ -64,23 +67,32 @@ final class HTTP2Connection {
     private var requests = HTTP2Lane()
     private var responses = HTTP2Lane()
     /// Streams of the payload at hand, in order of their first frame.
-    private var parts: [HTTP2Part] = []
+    var parts: [HTTP2Part] = []
     /// Texts of the header field at hand.
     private var text: [UInt8] = []
 
     init(_ proto: L7Protocol) { self.proto = proto }
 
+    static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
     /// Bytes of the client's connection preface; 0 = the payload does not begin with it. Source: RFC 9113 3.4.
     static func prefaceLength(_ payload: RawSpan) -> Int {
-        payload.hasPrefix("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") ? 24 : 0
+        payload.hasPrefix(preface) ? preface.utf8CodeUnitCount : 0
     }
 
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        context.direction == .clientToServer
-            ? parse(payload, context, &requests, settings, into: &out)
-            : parse(payload, context, &responses, settings, into: &out)
+        switch (context.direction, context.followsStream) {
+        case (.clientToServer, true): follow(payload, context, &requests, settings, into: &out)
+        case (_, true): follow(payload, context, &responses, settings, into: &out)
+        case (.clientToServer, _): parse(payload, context, &requests, settings, into: &out)
+        default: parse(payload, context, &responses, settings, into: &out)
+        }
+    }
+
+    func waitsForData(_ direction: PacketDirection) -> Bool {
+        direction == .clientToServer ? requests.waitsForData : responses.waitsForData
     }
 
     private func parse(
@@ -91,7 +103,6 @@ final class HTTP2Connection {
         let preface = place.start == 0 ? Self.prefaceLength(payload) : 0
         if preface > 0 { place.isSure = true }
         let start = place.start &+ preface
-        if context.mayWait, Self.isCut(payload, from: start, isSure: place.isSure) { return .incomplete }
         let next: Int?
         if place.isLate {
             var late = HTTP2Lane()
@@ -109,18 +120,6 @@ final class HTTP2Connection {
         for part in parts { part.log(proto, context.direction, settings, into: &out) }
         parts.removeAll(keepingCapacity: true)
         return next != nil || out.messages.count > before ? .parsed : .failed
-    }
-
-    /// The payload ends within a frame that is needed whole: within its header, or within header fields.
-    private static func isCut(_ payload: RawSpan, from start: Int, isSure: Bool) -> Bool {
-        var at = start
-        while at < payload.byteCount {
-            guard let frame = HTTP2Frame(payload, at: at) else { return isSure || at > start }
-            guard isSure ? frame.isPossible : frame.isLikely else { return false }
-            if frame.holdsHeaders, frame.end > payload.byteCount { return true }
-            at = frame.end
-        }
-        return false
     }
 
     /// Reads frames. Returns where the next one begins; nil: something else stands in the payload.
@@ -156,7 +155,7 @@ final class HTTP2Connection {
         return parts.count &- 1
     }
 
-    private func take(data frame: HTTP2Frame, _ payload: RawSpan) {
+    func take(data frame: HTTP2Frame, _ payload: RawSpan) {
         let at = part(of: frame)
         parts[at].hasData = true
         parts[at].dataLength = Int32(truncatingIfNeeded: frame.dataLength(payload))
@@ -164,7 +163,7 @@ final class HTTP2Connection {
     }
 
     /// False: the fields cannot be read, and none behind them.
-    private func take(
+    func take(
         headers frame: HTTP2Frame, _ piece: RawSpan, _ payload: RawSpan, _ lane: inout HTTP2Lane,
         _ settings: borrowing L7Settings, _ texts: borrowing TextCache
     ) -> Bool {

@@ -11,13 +11,20 @@ struct KafkaParser {
     /// One request whose body can be read, of a client that has a name.
     static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
         guard KafkaRequest.isHeader(payload, 0), KafkaAPI.flexibleVersion(payload.be16(at: 4)) != nil,
-            Int(payload.be32(at: 0)) &+ 4 == context.payloadSize,
-            let request = KafkaRequest(payload, at: 0, to: payload.byteCount)
+            isFirst(payload, context), let request = KafkaRequest(payload, at: 0, to: payload.byteCount)
         else { return false }
         for at in request.clientID where payload.u8(at: at) < 32 || payload.u8(at: at) > 126 { return false }
         guard !request.clientID.isEmpty else { return false }
         // Of a request that is cut or fetches much, the beginning has to do.
-        return request.isWhole || request.key == KafkaAPI.fetch || payload.byteCount < context.payloadSize
+        return request.isWhole || request.key == KafkaAPI.fetch || payload.byteCount < request.next
+    }
+
+    /// The payload is the request, or, of a stream, the beginning of it or of several.
+    private static func isFirst(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
+        let end = Int(payload.be32(at: 0)) &+ 4
+        if end == context.payloadSize { return true }
+        guard context.followsStream else { return false }
+        return end < context.payloadSize ? KafkaRequest.isHeader(payload, end) : !context.mayWait
     }
 
     mutating func parse(

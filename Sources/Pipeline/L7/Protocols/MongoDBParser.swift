@@ -7,14 +7,18 @@ struct MongoDBParser {
     private var client = StreamCursor()
     private var server = StreamCursor()
 
-    /// A length that reaches at least to the end of the payload.
+    /// A length.
     @inline(__always)
-    static func mayDetect(_ start: UInt32, count: Int) -> Bool {
-        start > UInt32(MongoDBMessage.headerLength) && start <= UInt32(MongoDBMessage.maxLength) && Int(start) >= count
+    static func mayDetect(_ start: UInt32) -> Bool {
+        start > UInt32(MongoDBMessage.headerLength) && start <= UInt32(MongoDBMessage.maxLength)
     }
 
     static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
-        guard let message = MongoDBMessage(payload, at: 0), message.length >= context.payloadSize else { return false }
+        guard let message = MongoDBMessage(payload, at: 0) else { return false }
+        guard
+            message.length >= context.payloadSize
+                || context.followsStream && MongoDBMessage(payload, at: message.next) != nil
+        else { return false }
         return message.isRequest && message.responseTo == 0 && message.isPlain(payload)
     }
 

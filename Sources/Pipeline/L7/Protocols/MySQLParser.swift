@@ -18,14 +18,17 @@ struct MySQLParser {
 
     // MARK: - Detection
 
-    /// The first packet ends within the payload.
+    /// The first packet ends within the payload, or may when that has grown: it is a statement or a login then.
     @inline(__always)
-    static func mayDetect(_ start: UInt32, count: Int) -> Bool {
-        Int(start & 0xff_ffff) &+ MySQLPacket.headerLength <= count
+    static func mayDetect(_ start: UInt32, count: Int, mayGrow: Bool) -> Bool {
+        let length = Int(start & 0xff_ffff)
+        return length &+ MySQLPacket.headerLength <= count && (!mayGrow || length > 0 && start >> 24 <= 2)
     }
 
-    static func detects(_ payload: RawSpan, _ settings: borrowing L7Settings) -> Bool {
-        switch framing(of: payload) {
+    static func detects(
+        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings
+    ) -> Bool {
+        switch context.followsStream ? firstFraming(of: payload) : framing(of: payload) {
         case .unknown: return false
         case .plain: return detectsPlain(payload)
         case .compressed:
@@ -76,10 +79,10 @@ struct MySQLParser {
         _ obfuscator: inout SQLObfuscationCache, into out: inout L7Output
     ) -> L7ParseResult {
         if framing == .unknown {
-            framing = Self.framing(of: payload)
-            guard framing != .unknown else { return context.mayWait && isCut(payload) ? .incomplete : .failed }
+            framing = context.followsStream ? Self.framing(at: 0, of: payload) ?? .plain : Self.framing(of: payload)
+            guard framing != .unknown else { return .failed }
         }
-        if context.mayWait, isCut(payload), context.direction == .clientToServer { return .incomplete }
+        if context.followsStream, context.direction == .serverToClient, isPassedOver(payload) { return .parsed }
         guard framing == .compressed else {
             return parsePlain(payload, context, settings, &obfuscator, into: &out)
         }
@@ -103,12 +106,45 @@ struct MySQLParser {
         return parsePlain(inner.span.bytes, context, settings, &obfuscator, into: &out)
     }
 
-    /// The first packet is longer than the payload.
-    private func isCut(_ payload: RawSpan) -> Bool {
-        guard payload.byteCount >= MySQLPacket.headerLength else { return true }
+    // MARK: - Streams
+
+    /// Framing of a stream that begins with a whole packet.
+    private static func firstFraming(of payload: RawSpan) -> Framing {
+        guard let framing = framing(at: 0, of: payload) else { return .unknown }
         let header = framing == .compressed ? MySQLCompressed.headerLength : MySQLPacket.headerLength
-        return payload.le24(at: 0) &+ header > payload.byteCount
+        return header &+ payload.le24(at: 0) <= payload.byteCount ? framing : .unknown
     }
+
+    func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= MySQLPacket.headerLength else { return .cut }
+        guard let framing = framing == .unknown ? Self.framing(at: at, of: payload) : framing else { return .cut }
+        let header = framing == .compressed ? MySQLCompressed.headerLength : MySQLPacket.headerLength
+        return .next(at &+ header &+ payload.le24(at: at))
+    }
+
+    /// How the packet is framed that begins here; nil when too little of it is there.
+    private static func framing(at: Int, of payload: RawSpan) -> Framing? {
+        let rest = payload.byteCount &- at
+        guard rest >= MySQLPacket.headerLength else { return nil }
+        let length = payload.le24(at: at)
+        guard length >= MySQLPacket.headerLength else { return .plain }
+        guard rest >= MySQLCompressed.headerLength &+ MySQLPacket.headerLength else { return nil }
+        let (inner, first) = (payload.le24(at: at &+ 4), at &+ MySQLCompressed.headerLength)
+        let isCompressed =
+            inner == 0
+            ? payload.le24(at: first) &+ MySQLPacket.headerLength == length
+            : inner >= length && payload.u8(at: first) & 0x0f == 8 && payload.be16(at: first) % 31 == 0
+        return isCompressed ? .compressed : .plain
+    }
+
+    /// A packet behind the one that answered: most of a large result.
+    private func isPassedOver(_ payload: RawSpan) -> Bool {
+        framing == .plain && !hasPendingRequest && !hasPendingLogin
+            && payload.byteCount > MySQLPacket.headerLength && payload.u8(at: 3) > 1
+    }
+
+    /// What is pending cannot be told any more.
+    mutating func missBytes() { hasPendingRequest = false }
 
     private mutating func parsePlain(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
@@ -117,7 +153,8 @@ struct MySQLParser {
         var message = L7Message()
         let isKnown =
             context.direction == .clientToServer
-            ? parseRequest(payload, settings, &obfuscator, &message) : parseResponse(payload, &message)
+            ? parseRequest(payload, settings, &obfuscator, &message)
+            : parseResponse(payload, context, &message)
         guard let isKnown else { return .failed }
         if isKnown {
             if greetingVersion != 0 { message.log.version = String(greetingVersion) }
@@ -213,7 +250,11 @@ struct MySQLParser {
     }
 
     /// The first packet that is a greeting, OK, ERR or EOF decides; without one the payload is part of a large result.
-    private mutating func parseResponse(_ payload: RawSpan, _ message: inout L7Message) -> Bool? {
+    ///
+    /// Of a stream each packet comes by itself: the first one behind a request answers it.
+    private mutating func parseResponse(
+        _ payload: RawSpan, _ context: L7ParseContext, _ message: inout L7Message
+    ) -> Bool? {
         message.type = .response
         message.skipSend = true
         var at = 0
@@ -226,16 +267,26 @@ struct MySQLParser {
                 if first == 10 { greetingVersion = first }
                 return false
             }
+            if context.followsStream {
+                let isAnswer = hasPendingRequest || hasPendingLogin || packet.sequence == 1 && first == 0xff
+                guard isAnswer else { return false }
+            }
             guard first == 0 || first == 0xff || first == 0xfe else { continue }
             if first == 0xff || hasPendingLogin && first == 0 {
                 if hasPendingLogin, first == 0, willCompress { framing = .compressed }
                 hasPendingLogin = false
+                if context.followsStream { hasPendingRequest = false }
             } else if hasPendingRequest {
                 hasPendingRequest = false
             } else {
                 return false
             }
             return readResult(payload, body, first, &message)
+        }
+        if context.followsStream {
+            // Number of columns of a result.
+            guard hasPendingRequest else { return false }
+            hasPendingRequest = false
         }
         message.log.responseStatus = L7ResponseStatus.ok.rawValue
         message.detail = .mysql(MySQLDetail())

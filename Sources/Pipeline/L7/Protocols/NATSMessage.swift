@@ -81,7 +81,8 @@ struct NATSMessage {
     private(set) var version = 0..<0
     private(set) var serverName = 0..<0
 
-    static func scan(_ payload: RawSpan, at start: Int) -> Scan {
+    /// - Parameter count: bytes of the payload; what is missing of them is content of the message.
+    static func scan(_ payload: RawSpan, at start: Int, of count: Int) -> Scan {
         var end = start
         while end < payload.byteCount, !isDelimiter(payload.u8(at: end)) {
             end &+= 1
@@ -96,7 +97,7 @@ struct NATSMessage {
         case .err: return .message(message)
         case .info: return message.readInfo(payload, end..<line) ? .message(message) : .bad
         case .connect: return isConnect(payload, end..<line) ? .message(message) : .bad
-        case .pub, .hpub, .sub, .unsub, .msg, .hmsg: return message.readWords(payload, end..<line)
+        case .pub, .hpub, .sub, .unsub, .msg, .hmsg: return message.readWords(payload, end..<line, of: count)
         }
     }
 
@@ -148,7 +149,7 @@ struct NATSMessage {
 
     // MARK: - Words
 
-    private mutating func readWords(_ payload: RawSpan, _ range: Range<Int>) -> Scan {
+    private mutating func readWords(_ payload: RawSpan, _ range: Range<Int>, of total: Int) -> Scan {
         var words = InlineArray<5, Range<Int>>(repeating: 0..<0)
         var count = 0
         var at = range.lowerBound
@@ -170,26 +171,28 @@ struct NATSMessage {
         case .pub, .msg:
             subject = words[0]
             guard let size = payload.decimal(words[count &- 1]) else { return .bad }
-            return readBody(payload, headerSize: 0, size: size)
+            return readBody(payload, headerSize: 0, size: size, of: total)
         case .hpub, .hmsg:
             subject = words[0]
             guard let header = payload.decimal(words[count &- 2]), let size = payload.decimal(words[count &- 1]),
                 header <= size
             else { return .bad }
-            return readBody(payload, headerSize: header, size: size)
+            return readBody(payload, headerSize: header, size: size, of: total)
         case .info, .connect, .ping, .pong, .ok, .err: return .bad
         }
         return .message(self)
     }
 
     /// Headers and content, and the line end behind them.
-    private mutating func readBody(_ payload: RawSpan, headerSize: Int, size: Int) -> Scan {
-        guard payload.byteCount &- next >= size &+ 2 else { return .cut }
+    private mutating func readBody(_ payload: RawSpan, headerSize: Int, size: Int, of total: Int) -> Scan {
+        guard total &- next >= size &+ 2 else { return .cut }
         let end = next &+ size
-        guard payload.u8(at: end) == 13, payload.u8(at: end &+ 1) == 10 else { return .bad }
-        if headerSize > 0 {
+        if payload.byteCount &- end >= 2 {
+            guard payload.u8(at: end) == 13, payload.u8(at: end &+ 1) == 10 else { return .bad }
+        }
+        if headerSize > 0, payload.byteCount &- next >= 8 {
             guard payload.hasPrefix("NATS/1.0", at: next) else { return .bad }
-            headers = next..<next &+ headerSize
+            headers = next..<min(next &+ headerSize, payload.byteCount)
         }
         next = end &+ 2
         return .message(self)

@@ -33,7 +33,7 @@ struct NATSParser {
 
     /// PING, +OK and the like are words of other protocols, too.
     static func detects(_ payload: RawSpan) -> Bool {
-        guard case .message(let message) = NATSMessage.scan(payload, at: 0) else { return false }
+        guard case .message(let message) = NATSMessage.scan(payload, at: 0, of: payload.byteCount) else { return false }
         switch message.verb {
         case .ping, .pong, .ok, .err: return false
         case .info, .connect, .pub, .hpub, .sub, .unsub, .msg, .hmsg: return true
@@ -43,27 +43,22 @@ struct NATSParser {
     mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         let before = out.messages.count
+        let count = context.followsStream ? context.payloadSize : payload.byteCount
         var at = 0
-        while at < payload.byteCount, case .message(let message) = NATSMessage.scan(payload, at: at) {
+        while at < payload.byteCount, case .message(let message) = NATSMessage.scan(payload, at: at, of: count) {
             log(message, payload, settings, into: &out)
             at = message.next
         }
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The last message does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            switch NATSMessage.scan(payload, at: at) {
-            case .message(let message): at = message.next
-            case .cut: return true
-            case .bad: return false
-            }
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        switch NATSMessage.scan(payload, at: at, of: .max) {
+        case .message(let message): .next(message.next)
+        case .cut: .cut
+        case .bad: .foreign
         }
-        return false
     }
 
     private mutating func log(

@@ -20,7 +20,6 @@ struct OpenWireParser {
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         let isRequest = context.direction == .clientToServer
-        if context.mayWait, isCut(payload, isRequest) { return .incomplete }
         let before = out.messages.count
         var at = 0
         while at < payload.byteCount {
@@ -53,16 +52,10 @@ struct OpenWireParser {
         if isRequest { skipRequest = skip } else { skipResponse = skip }
     }
 
-    /// The chain of commands does not end with the payload.
-    private func isCut(_ payload: RawSpan, _ isRequest: Bool) -> Bool {
-        guard !format.lacksSize else { return false }
-        var at = OpenWireCommand.mayBegin(payload, at: 0) ? 0 : Int(isRequest ? skipRequest : skipResponse)
-        while at < payload.byteCount {
-            if payload.byteCount &- at < 5 { return true }
-            guard OpenWireCommand.mayBegin(payload, at: at) else { return false }
-            at = at &+ 4 &+ Int(payload.be32(at: at))
-        }
-        return at > payload.byteCount
+    func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard !format.lacksSize else { return .foreign }
+        guard payload.byteCount &- at >= 5 else { return .cut }
+        return OpenWireCommand.mayBegin(payload, at: at) ? .next(at &+ 4 &+ Int(payload.be32(at: at))) : .foreign
     }
 
     private mutating func log(

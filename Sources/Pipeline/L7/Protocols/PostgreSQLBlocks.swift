@@ -37,6 +37,11 @@ struct PostgreSQLBlock {
         return code >> 16 == 3 || code >= 80_877_102 && code <= 80_877_104 ? length : nil
     }
 
+    /// An opening that is a request for TLS or GSSAPI.
+    static func asksForEncryption(_ payload: RawSpan, at: Int) -> Bool {
+        payload.byteCount &- at >= 8 && (80_877_103...80_877_104).contains(payload.be32(at: at &+ 4))
+    }
+
     /// `00000008 04d2162f`
     static func isTLSRequest(_ payload: RawSpan) -> Bool {
         payload.byteCount == 8 && payload.be64(at: 0) == 0x0000_0008_04d2_162f

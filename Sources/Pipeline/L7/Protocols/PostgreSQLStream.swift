@@ -29,6 +29,7 @@ final class PostgreSQLStream {
     /// Requests of `pending` that are answered and no longer count.
     private var first = 0
     private var lastID: UInt32 = 0
+    private var awaitsEncryption = false
 
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings,
@@ -38,7 +39,11 @@ final class PostgreSQLStream {
         let opening =
             isRequest
             ? client.open(payload, context, frame: Self.clientFrame, needsRest: Self.needsStatement)
-            : server.open(payload, context, frame: Self.serverFrame, needsRest: Self.needsOutcome)
+            : server.open(
+                payload, context,
+                frame: { [awaitsEncryption] in
+                    awaitsEncryption ? Self.encryptionAnswer($0, $1) : Self.frame($0, $1, PostgreSQLTag.isAnyServer)
+                }, needsRest: Self.needsOutcome)
         switch opening {
         case .nothing: return .parsed
         case .incomplete: return .incomplete
@@ -50,7 +55,8 @@ final class PostgreSQLStream {
             if isRequest {
                 readRequests(payload, from: start, settings, &obfuscator, into: &out)
             } else {
-                readResults(payload, from: start, into: &out)
+                readResults(payload, from: awaitsEncryption ? max(start, 1) : start, into: &out)
+                awaitsEncryption = false
             }
             return .parsed
         }
@@ -63,9 +69,9 @@ final class PostgreSQLStream {
         return frame(payload, at, PostgreSQLTag.isAnyClient)
     }
 
-    private static func serverFrame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
-        // The answer to a request for TLS or GSSAPI.
-        payload.byteCount == 1 ? .next(1) : frame(payload, at, PostgreSQLTag.isAnyServer)
+    /// One byte answers a request for TLS or GSSAPI.
+    private static func encryptionAnswer(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        at == 0 ? .next(1) : frame(payload, at, PostgreSQLTag.isAnyServer)
     }
 
     private static func frame(_ payload: RawSpan, _ at: Int, _ isKnown: (UInt8) -> Bool) -> StreamCursor.Frame {
@@ -93,6 +99,7 @@ final class PostgreSQLStream {
         var at = start
         while at < payload.byteCount {
             if let length = PostgreSQLBlock.openingLength(payload, at: at) {
+                awaitsEncryption = PostgreSQLBlock.asksForEncryption(payload, at: at)
                 at = at &+ length
                 continue
             }

@@ -38,16 +38,10 @@ struct PulsarFrame {
         metadata = at &+ 10..<at &+ 10 &+ count
     }
 
-    /// The chain of frames does not end with the payload.
-    static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= 8 else { return true }
-            let size = Int(payload.be32(at: at))
-            guard size <= maxSize, size >= Int(payload.be32(at: at &+ 4)) &+ 4 else { return false }
-            at = at &+ 4 &+ size
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= 8 else { return .cut }
+        let size = Int(payload.be32(at: at))
+        return size <= maxSize && size >= Int(payload.be32(at: at &+ 4)) &+ 4 ? .next(at &+ 4 &+ size) : .foreign
     }
 
     /// Trace and span id in the properties of the message.

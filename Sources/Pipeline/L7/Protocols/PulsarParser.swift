@@ -52,7 +52,6 @@ struct PulsarParser {
     mutating func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, PulsarFrame.isCut(payload) { return .incomplete }
         let before = out.messages.count
         var at = 0
         while at < payload.byteCount, let frame = PulsarFrame(payload, at: at),

@@ -6,15 +6,23 @@ struct RedisParser {
     private static let maxArguments = 16384
 
     private var hasPendingRequest = false
+    private var stream: RedisStream?
 
     /// An array.
     @inline(__always)
     static func mayDetect(_ start: UInt32) -> Bool { start & 0xff == 42 }
 
-    static func detects(_ payload: RawSpan) -> Bool {
+    static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
         // Every command line is longer; most other payloads stop at the first byte.
         guard payload.byteCount >= 4, payload.u8(at: 0) == 42 else { return false }
-        guard case .complete(let arguments) = command(payload), let first = arguments.first else { return false }
+        let arguments: [Range<Int>]
+        switch command(payload, at: 0) {
+        case .complete(let found, _): arguments = found
+        // A long argument goes on behind what can be seen.
+        case .cut(let found) where context.followsStream && !context.mayWait && !found.isEmpty: arguments = found
+        case .cut, .bad: return false
+        }
+        guard let first = arguments.first else { return false }
         guard first.count <= RedisCommands.maxLength else { return false }
         let name = asciiUpperCased(payload.text(first))
         if RedisCommands.alone.contains(name) { return true }
@@ -28,23 +36,32 @@ struct RedisParser {
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
         guard payload.byteCount > 0 else { return .failed }
-        return context.direction == .clientToServer
-            ? parseRequest(payload, context, settings, into: &out) : parseResponse(payload, into: &out)
+        if context.followsStream {
+            let stream = stream ?? RedisStream()
+            self.stream = stream
+            return stream.parse(payload, context, settings, into: &out)
+        }
+        if context.direction == .clientToServer {
+            guard case .complete(let arguments, _) = Self.command(payload, at: 0),
+                Self.log(arguments, payload, settings, into: &out)
+            else { return .failed }
+            hasPendingRequest = true
+            return .parsed
+        }
+        guard hasPendingRequest, Self.log(answer: payload, into: &out) else { return .failed }
+        hasPendingRequest = false
+        return .parsed
     }
 
-    private mutating func parseRequest(
-        _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
-    ) -> L7ParseResult {
-        guard payload.u8(at: 0) == 42 else { return .failed }
-        let arguments: [Range<Int>]
-        switch Self.command(payload) {
-        case .complete(let found): arguments = found
-        case .cut: return context.mayWait ? .incomplete : .failed
-        case .bad: return .failed
-        }
+    func missBytes() { stream?.missBytes() }
+
+    /// False: no command.
+    static func log(
+        _ arguments: [Range<Int>], _ payload: RawSpan, _ settings: borrowing L7Settings, into out: inout L7Output
+    ) -> Bool {
         var words = arguments.map { $0.isEmpty && $0.lowerBound < 0 ? "NULL" : "" }
         for (number, range) in arguments.enumerated() where !range.isEmpty { words[number] = payload.text(range) }
-        guard let name = words.first else { return .failed }
+        guard let name = words.first else { return false }
         if settings.obfuscated.contains(.redis) { RedisObfuscation.apply(&words) }
         var message = L7Message()
         message.type = .request
@@ -52,9 +69,8 @@ struct RedisParser {
         message.log.requestResource = Self.joined(words)
         // What an unanswered request shows (trap).
         message.log.responseResult = "Unknown redis format"
-        hasPendingRequest = true
         out.messages.append(message)
-        return .parsed
+        return true
     }
 
     /// Spaces between arguments, but none in front of an empty one.
@@ -67,9 +83,9 @@ struct RedisParser {
         return text
     }
 
-    private mutating func parseResponse(_ payload: RawSpan, into out: inout L7Output) -> L7ParseResult {
-        guard hasPendingRequest, let result = Self.resultName(payload.u8(at: 0)) else { return .failed }
-        hasPendingRequest = false
+    /// False: no answer.
+    static func log(answer payload: RawSpan, into out: inout L7Output) -> Bool {
+        guard let result = Self.resultName(payload.u8(at: 0)) else { return false }
         var message = L7Message()
         message.type = .response
         message.log.responseResult = result
@@ -86,7 +102,7 @@ struct RedisParser {
             message.log.responseStatus = L7ResponseStatus.ok.rawValue
         }
         out.messages.append(message)
-        return .parsed
+        return true
     }
 
     private static func lineEnd(_ payload: RawSpan, from: Int) -> Int { payload.crlf(from: from) ?? payload.byteCount }
@@ -117,53 +133,57 @@ struct RedisParser {
         }
     }
 
-    private enum Command {
-        /// Range of each argument; a null string is the empty range at -1.
-        case complete([Range<Int>])
-        case cut
+    enum Command {
+        /// Range of each argument, and what follows the last; a null string is the empty range at -1.
+        case complete([Range<Int>], next: Int)
+        /// What is there of the arguments.
+        case cut([Range<Int>])
         case bad
     }
 
-    /// The first command of a payload: `*N` and N bulk strings.
-    private static func command(_ payload: RawSpan) -> Command {
-        guard payload.byteCount > 0, payload.u8(at: 0) == 42 else { return .bad }
-        var at = 1
+    /// The command at an offset: `*N` and N bulk strings.
+    static func command(_ payload: RawSpan, at start: Int) -> Command {
+        guard payload.byteCount > start, payload.u8(at: start) == 42 else { return .bad }
+        var at = start &+ 1
         let count: Int
         switch number(payload, &at) {
         case .value(let value): count = value
-        case .cut: return .cut
+        case .cut: return .cut([])
         case .bad: return .bad
         }
         guard count > 0, count <= maxArguments else { return .bad }
         var arguments: [Range<Int>] = []
         arguments.reserveCapacity(min(count, 16))
         for _ in 0..<count {
-            guard at < payload.byteCount else { return .cut }
+            guard at < payload.byteCount else { return .cut(arguments) }
             guard payload.u8(at: at) == 36 else { return .bad }
             at &+= 1
             switch number(payload, &at) {
-            case .cut: return .cut
+            case .cut: return .cut(arguments)
             case .bad: return .bad
             case .value(let length) where length < 0:
                 arguments.append(-1 ..< -1)
             case .value(let length):
-                guard payload.byteCount &- at >= length &+ 2 else { return .cut }
+                guard payload.byteCount &- at >= length &+ 2 else {
+                    arguments.append(at..<min(at &+ length, payload.byteCount))
+                    return .cut(arguments)
+                }
                 guard payload.u8(at: at &+ length) == 13, payload.u8(at: at &+ length &+ 1) == 10 else { return .bad }
                 arguments.append(at..<at &+ length)
                 at = at &+ length &+ 2
             }
         }
-        return .complete(arguments)
+        return .complete(arguments, next: at)
     }
 
-    private enum Number {
+    enum Number {
         case value(Int)
         case cut
         case bad
     }
 
     /// Decimal number up to CR LF.
-    private static func number(_ payload: RawSpan, _ at: inout Int) -> Number {
+    static func number(_ payload: RawSpan, _ at: inout Int) -> Number {
         var value = 0
         var isNegative = false
         var digits = 0

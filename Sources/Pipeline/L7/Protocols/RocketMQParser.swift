@@ -15,33 +15,29 @@ struct RocketMQParser {
     }
 
     func parse(_ payload: RawSpan, _ context: L7ParseContext, into out: inout L7Output) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         let before = out.messages.count
         var at = 0
         while let frame = Frame(payload, at: at),
             let header = RocketMQHeader(payload, frame.header, isJSON: frame.isJSON)
         {
-            log(header, frame, payload, out.messages.add())
+            log(header, frame, payload, context, out.messages.add())
             at = frame.next
         }
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= 4 else { return true }
-            let length = Int(payload.be32(at: at))
-            guard Frame.lengths.contains(length) else { return false }
-            at = at &+ 4 &+ length
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= 4 else { return .cut }
+        let length = Int(payload.be32(at: at))
+        return Frame.lengths.contains(length) ? .next(at &+ 4 &+ length) : .foreign
     }
 
     private func log(
-        _ header: RocketMQHeader, _ frame: Frame, _ payload: RawSpan, _ message: UnsafeMutablePointer<L7Message>
+        _ header: RocketMQHeader, _ frame: Frame, _ payload: RawSpan, _ context: L7ParseContext,
+        _ message: UnsafeMutablePointer<L7Message>
     ) {
+        // A followed stream gives each frame by itself, and may cut it.
+        let length = context.followsStream ? context.payloadSize &- 4 : frame.length
         message.pointee.sessionID = UInt32(bitPattern: header.opaque)
         message.pointee.hasSessionID = true
         message.pointee.log.version = RocketMQVersion.name(header.version)
@@ -52,12 +48,12 @@ struct RocketMQParser {
         var properties = RocketMQProperties()
         if header.isResponse {
             message.pointee.type = .response
-            message.pointee.log.responseLength = Int32(clamping: frame.length)
+            message.pointee.log.responseLength = Int32(clamping: length)
             message.pointee.log.responseCode = header.code
             message.pointee.log.responseStatus = RocketMQCode.status(ofResponse: header.code).rawValue
             message.pointee.log.responseException = header.remark
         } else {
-            message.pointee.log.requestLength = Int32(clamping: frame.length)
+            message.pointee.log.requestLength = Int32(clamping: length)
             message.pointee.log.requestType = RocketMQCode.requestName(header.code) ?? ""
             // Sending names the producers, everything else the consumers.
             let names = [10, 310, 320].contains(header.code) ? header.producerGroup : header.consumerGroup

@@ -17,7 +17,6 @@ struct SofaRPCParser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
         let before = out.messages.count
         while let frame = BoltFrame(payload, at: at) {
@@ -29,18 +28,10 @@ struct SofaRPCParser {
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of frames does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            guard payload.byteCount &- at >= BoltFrame.longestHeader else {
-                return BoltFrame(payload, at: at).map { $0.content.upperBound > payload.byteCount }
-                    ?? (payload.u8(at: at) == BoltFrame.version)
-            }
-            guard let frame = BoltFrame(payload, at: at) else { return false }
-            at = frame.content.upperBound
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if let frame = BoltFrame(payload, at: at) { return .next(frame.content.upperBound) }
+        let isShort = payload.byteCount &- at < BoltFrame.longestHeader
+        return isShort && payload.u8(at: at) == BoltFrame.version ? .cut : .foreign
     }
 
     private static func log(

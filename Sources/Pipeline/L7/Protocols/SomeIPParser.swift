@@ -68,11 +68,16 @@ struct SomeIPParser {
 
     /// Whole messages; behind them a datagram may have the padding of a short frame, and a long segment ends within one.
     static func detects(_ payload: RawSpan, _ context: L7ParseContext) -> Bool {
-        var at = 0
-        while let header = Header(payload, at: at), header.service != 0 { at &+= 8 &+ header.rest }
+        var (at, firstEnd) = (0, 0)
+        while let header = Header(payload, at: at), header.service != 0 {
+            at &+= 8 &+ header.rest
+            if firstEnd == 0 { firstEnd = at }
+        }
         guard at > 0 else { return false }
         let left = context.payloadSize &- at
         guard context.l4Protocol == .tcp else { return left >= 0 && left < Header.length }
+        // A stream may end within its second message.
+        if context.followsStream, left < 0, at > firstEnd { return true }
         return left == 0 || left < Header.length && context.payloadSize >= longSegment
     }
 
@@ -87,7 +92,6 @@ struct SomeIPParser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, Self.isCut(payload) { return .incomplete }
         var at = 0
         let before = out.messages.count
         while let header = Header(payload, at: at) {
@@ -99,15 +103,9 @@ struct SomeIPParser {
         return out.messages.count > before ? .parsed : .failed
     }
 
-    /// The chain of messages does not end with the payload.
-    private static func isCut(_ payload: RawSpan) -> Bool {
-        var at = 0
-        while at < payload.byteCount {
-            if payload.byteCount &- at < Header.length { return true }
-            guard let header = Header(payload, at: at) else { return false }
-            at &+= 8 &+ header.rest
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= Header.length else { return .cut }
+        return Header(payload, at: at).map { .next(at &+ 8 &+ $0.rest) } ?? .foreign
     }
 
     private static func log(

@@ -25,11 +25,15 @@ struct TarsParser {
     func parse(
         _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings, into out: inout L7Output
     ) -> L7ParseResult {
-        if context.mayWait, payload.byteCount < TarsPacket.shortest { return .incomplete }
         guard let packet = TarsPacket(payload), packet.length <= TarsParser.maxLength else { return .failed }
-        if context.mayWait, packet.length > payload.byteCount { return .incomplete }
         Self.log(packet, payload, context, out.messages.add(), out.texts)
         return .parsed
+    }
+
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        guard payload.byteCount &- at >= 4 else { return .cut }
+        let length = Int(payload.be32(at: at))
+        return (TarsPacket.shortest...maxLength).contains(length) ? .next(at &+ length) : .foreign
     }
 
     private static func log(

@@ -43,6 +43,14 @@ struct ZMTPGreeting {
         next = payload.byteCount
     }
 
+    /// The whole of it, however its parts are sent.
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        let rest = payload.byteCount &- at
+        guard payload.u8(at: at) == 0xff else { return ZMTPGreeting(payload, at: at).map { .next($0.next) } ?? .foreign }
+        if rest > signatureLength, payload.u8(at: at &+ signatureLength) != 3 { return .foreign }
+        return rest < length ? .cut : .next(at &+ length)
+    }
+
     /// Version by the minor number that stands here, if mechanism and filler follow it.
     private static func minor(_ payload: RawSpan, at: Int) -> String? {
         let minor = payload.u8(at: at)
@@ -90,20 +98,10 @@ struct ZMTPFrame {
         data = first..<first &+ size
     }
 
-    /// The chain of greeting and frames does not end with the payload. A part of a greeting is complete.
-    static func isCut(_ payload: RawSpan, from start: Int) -> Bool {
-        var at = start
-        while at < payload.byteCount {
-            if let greeting = ZMTPGreeting(payload, at: at) {
-                at = greeting.next
-            } else if let frame = ZMTPFrame(payload, at: at) {
-                at = frame.data.upperBound
-            } else {
-                let flags = payload.u8(at: at)
-                return at > 0 && (flags <= 4 || flags == 6)
-            }
-        }
-        return at > payload.byteCount
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        if let frame = ZMTPFrame(payload, at: at) { return .next(frame.data.upperBound) }
+        let flags = payload.u8(at: at)
+        return (flags <= 4 || flags == 6) && payload.byteCount &- at < 9 ? .cut : .foreign
     }
 }
 

@@ -36,7 +36,6 @@ struct ZMTPParser {
         let skip = Int(isRequest ? skipRequest : skipResponse)
         // A greeting is never the rest of a message.
         var at = ZMTPGreeting.isSignature(payload) ? 0 : min(skip, context.payloadSize)
-        if context.mayWait, ZMTPFrame.isCut(payload, from: at) { return .incomplete }
         setSkip(isRequest, skip &- at)
         let before = out.messages.count
         let hasSkipped = at > 0
@@ -60,6 +59,11 @@ struct ZMTPParser {
             at = frame.data.upperBound
         }
         return out.messages.count > before || hasSkipped ? .parsed : .failed
+    }
+
+    static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
+        let greeting = ZMTPGreeting.frame(payload, at)
+        return greeting == .foreign ? ZMTPFrame.frame(payload, at) : greeting
     }
 
     private mutating func setSkip(_ isRequest: Bool, _ count: Int) {

@@ -125,6 +125,13 @@ extension RawSpan {
         }
     }
 
+    /// The text begins with all of these bytes.
+    func isStart(of text: StaticString) -> Bool {
+        guard byteCount <= text.utf8CodeUnitCount else { return false }
+        for at in 0..<byteCount where u8(at: at) != (unsafe text.utf8Start[at]) { return false }
+        return true
+    }
+
     /// Equality of a range with lower-case ASCII text, ignoring the case of the range.
     @inline(__always)
     func equals(_ range: Range<Int>, _ lower: StaticString) -> Bool {
