@@ -94,7 +94,8 @@ import Testing
         #expect(out.map(\.sessionID) == [1, 2])
         #expect(bench.feed(Array(one.prefix(60)), mayWait: true).0 == .incomplete)
         #expect(
-            bench.feed(one + Self.record(5, [UInt8](repeating: 65, count: 99)).prefix(30), mayWait: true).0 == .incomplete)
+            bench.feed(one + Self.record(5, [UInt8](repeating: 65, count: 99)).prefix(30), mayWait: true).0
+                == .incomplete)
         let answers = Self.output("A: b\r\n\r\n") + Self.output("Status: 302 x\r\n\r\n", id: 2)
         #expect(bench.feed(answers, .serverToClient).1.map(\.log.responseCode) == [200, 302])
         #expect(

@@ -348,7 +348,8 @@ package struct L7Engine: ~Copyable {
         let start = payload.le32(at: 0)
         let serverPort = seen == .clientToServer ? packet.portDst : packet.portSrc
         return switch packet.l4Protocol {
-        case .tcp: !mayDetect(tcpDetectors, serverPort, start, count: mayGrow ? Self.recognisable : count, mayGrow: mayGrow)
+        case .tcp:
+            !mayDetect(tcpDetectors, serverPort, start, count: mayGrow ? Self.recognisable : count, mayGrow: mayGrow)
         case .udp: !mayDetect(udpDetectors, serverPort, start, count: count, mayGrow: false)
         case .icmp, .unknown: false
         }

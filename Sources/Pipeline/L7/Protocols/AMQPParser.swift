@@ -24,7 +24,8 @@ struct AMQPParser {
             at = Self.protocolHeaderLength
         }
         let count = context.followsStream ? context.payloadSize : payload.byteCount
-        while at < payload.byteCount, let frame = AMQPFrame(payload, at: at, of: count), log(frame, payload, into: &out) {
+        while at < payload.byteCount, let frame = AMQPFrame(payload, at: at, of: count), log(frame, payload, into: &out)
+        {
             at = frame.next
         }
         return out.messages.count > before ? .parsed : .failed

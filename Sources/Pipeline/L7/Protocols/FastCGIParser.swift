@@ -173,7 +173,7 @@ struct FastCGIParser {
         var at = record.content.lowerBound
         while true {
             guard let end = payload.crlf(from: at), end &+ 2 <= record.content.upperBound else {
-                        break
+                break
             }
             guard let colon = payload.firstIndex(of: 58, from: at, to: end), colon > at, colon &+ 1 < end else { break }
             let (name, value) = (at..<colon, colon &+ 1..<end)

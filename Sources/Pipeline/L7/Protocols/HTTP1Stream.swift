@@ -67,7 +67,9 @@ struct HTTP1Stream: BitwiseCopyable {
                 result = .parsed
             case .toEnd:
                 // The answer to a request says that the body was none, or had an end.
-                if !isResponse, context.mayWait, payload.extracting(at..<payload.byteCount).isStart(of: HTTP2Connection.preface) {
+                if !isResponse, context.mayWait,
+                    payload.extracting(at..<payload.byteCount).isStart(of: HTTP2Connection.preface)
+                {
                     out.rest = at
                     return at > 0 ? .parsed : .incomplete
                 }
@@ -104,7 +106,9 @@ struct HTTP1Stream: BitwiseCopyable {
             out.messages.truncate(to: start)
             guard shown.crlf(from: 0) != nil else { return context.mayWait ? .incomplete : .failed }
             // 100 Continue and the like are no answers.
-            guard isResponse, shown.hasPrefix("HTTP/1."), shown.byteCount > 9, shown.u8(at: 9) == 49 else { return .failed }
+            guard isResponse, shown.hasPrefix("HTTP/1."), shown.byteCount > 9, shown.u8(at: 9) == 49 else {
+                return .failed
+            }
             guard let end = Self.headEnd(payload, from: at) else { return context.mayWait ? .incomplete : .failed }
             at = end
             return .parsed

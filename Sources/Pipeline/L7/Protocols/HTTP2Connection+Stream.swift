@@ -28,7 +28,7 @@ extension HTTP2Connection {
                 lane.stray(at: context.tcpSeq, count)
                 return out.messages.count > before ? .parsed : .failed
             }
-            if context.mayWait, let reason = need(frame, payload, lane) {
+            if context.mayWait, let reason = need(frame, payload, lane, context, settings) {
                 lane.waitsForData = reason == .data
                 return wait(at, context, &lane, into: &out)
             }
@@ -48,6 +48,12 @@ extension HTTP2Connection {
                 {
                     take(data: data, payload)
                     at = data.end
+                    if let trailers = trailers(behind: data, payload, context, settings),
+                        let range = trailers.block(payload),
+                        take(headers: trailers, payload.extracting(range), payload, &lane, settings, out.texts)
+                    {
+                        at = trailers.end
+                    }
                 }
             }
             for part in parts { part.log(proto, context.direction, settings, into: &out) }
@@ -62,16 +68,44 @@ extension HTTP2Connection {
     }
 
     /// What has to come before a frame can be read.
-    private func need(_ frame: HTTP2Frame, _ payload: RawSpan, _ lane: borrowing HTTP2Lane) -> Need? {
+    private func need(
+        _ frame: HTTP2Frame, _ payload: RawSpan, _ lane: borrowing HTTP2Lane, _ context: L7ParseContext,
+        _ settings: borrowing L7Settings
+    ) -> Need? {
         let rest = payload.byteCount &- frame.end
         guard frame.holdsHeaders else {
-            return frame.kind == HTTP2Frame.Kind.data && frame.lengthNeeds > payload.byteCount &- frame.start ? .frame : nil
+            return frame.kind == HTTP2Frame.Kind.data && frame.lengthNeeds > payload.byteCount &- frame.start
+                ? .frame : nil
         }
         if rest < 0 { return .frame }
         let opened = frame.kind == HTTP2Frame.Kind.continuation ? lane.blockStart : frame
-        guard frame.endsHeaders, let opened, opened.kind == HTTP2Frame.Kind.headers, !opened.endsStream else { return nil }
+        guard frame.endsHeaders, let opened, opened.kind == HTTP2Frame.Kind.headers, !opened.endsStream else {
+            return nil
+        }
         guard let next = HTTP2Frame(payload, at: frame.end) else { return .data }
-        return next.kind == HTTP2Frame.Kind.data && next.lengthNeeds > rest ? .data : nil
+        guard next.kind == HTTP2Frame.Kind.data else { return nil }
+        if next.lengthNeeds > rest { return .data }
+        guard next.stream == opened.stream, Self.mayAnswerAtOnce(next, context, settings) else { return nil }
+        guard HTTP2Frame(payload, at: next.end) != nil else { return .data }
+        guard let trailers = trailers(behind: next, payload, context, settings) else { return nil }
+        return trailers.end > payload.byteCount ? .frame : nil
+    }
+
+    /// The status of a call that is answered by one message stands behind that: it is told together with it.
+    private func trailers(
+        behind data: HTTP2Frame, _ payload: RawSpan, _ context: L7ParseContext, _ settings: borrowing L7Settings
+    ) -> HTTP2Frame? {
+        guard Self.mayAnswerAtOnce(data, context, settings), let next = HTTP2Frame(payload, at: data.end),
+            next.kind == HTTP2Frame.Kind.headers, next.stream == data.stream, next.endsStream, next.endsHeaders
+        else { return nil }
+        return next
+    }
+
+    private static func mayAnswerAtOnce(
+        _ data: HTTP2Frame, _ context: L7ParseContext, _ settings: borrowing L7Settings
+    ) -> Bool {
+        settings.readsGRPCStreams && context.direction == .serverToClient && !data.endsStream
+            && data.length < settings.payloadTruncation
     }
 
     /// Leaves the bytes from `at` on for later.

@@ -46,7 +46,9 @@ struct ZMTPGreeting {
     /// The whole of it, however its parts are sent.
     static func frame(_ payload: RawSpan, _ at: Int) -> StreamCursor.Frame {
         let rest = payload.byteCount &- at
-        guard payload.u8(at: at) == 0xff else { return ZMTPGreeting(payload, at: at).map { .next($0.next) } ?? .foreign }
+        guard payload.u8(at: at) == 0xff else {
+            return ZMTPGreeting(payload, at: at).map { .next($0.next) } ?? .foreign
+        }
         if rest > signatureLength, payload.u8(at: at &+ signatureLength) != 3 { return .foreign }
         return rest < length ? .cut : .next(at &+ length)
     }
