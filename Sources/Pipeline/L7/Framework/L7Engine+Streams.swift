@@ -91,7 +91,8 @@ extension L7Engine {
         }
     }
 
-    private func distance(_ at: Int, _ side: Int, _ seq: UInt32) -> Int {
+    @inline(__always)
+    private mutating func distance(_ at: Int, _ side: Int, _ seq: UInt32) -> Int {
         Int(Int32(bitPattern: seq &- slots[at].sides[side].next))
     }
 
@@ -103,7 +104,7 @@ extension L7Engine {
     }
 
     /// What is missing in front of early segments will not come: the receiver has it, or it is long over.
-    private func isGapLasting(_ at: Int, _ side: Int, _ packet: L7Packet, hasAck: Bool) -> Bool {
+    private mutating func isGapLasting(_ at: Int, _ side: Int, _ packet: L7Packet, hasAck: Bool) -> Bool {
         let number = slots[at].sides[side].early
         guard number >= 0 else { return false }
         return early.isOverdue(number, nowNs: packet.timeNs)

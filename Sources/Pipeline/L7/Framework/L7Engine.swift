@@ -342,21 +342,22 @@ package struct L7Engine: ~Copyable {
     ///
     /// - Parameter mayGrow: the payload may be the beginning of something longer.
     @inline(__always)
-    func isForeign(_ packet: L7Packet, _ payload: RawSpan, seen: PacketDirection, mayGrow: Bool) -> Bool {
+    mutating func isForeign(_ packet: L7Packet, _ payload: RawSpan, seen: PacketDirection, mayGrow: Bool) -> Bool {
         let count = min(payload.byteCount, settings.payloadTruncation)
         guard count >= 4 else { return false }
         let start = payload.le32(at: 0)
         let serverPort = seen == .clientToServer ? packet.portDst : packet.portSrc
         return switch packet.l4Protocol {
         case .tcp:
-            !mayDetect(tcpDetectors, serverPort, start, count: mayGrow ? Self.recognisable : count, mayGrow: mayGrow)
-        case .udp: !mayDetect(udpDetectors, serverPort, start, count: count, mayGrow: false)
+            !Self.mayDetect(
+                tcpDetectors, serverPort, start, count: mayGrow ? Self.recognisable : count, mayGrow: mayGrow)
+        case .udp: !Self.mayDetect(udpDetectors, serverPort, start, count: count, mayGrow: false)
         case .icmp, .unknown: false
         }
     }
 
     @inline(__always)
-    private func mayDetect(
+    private static func mayDetect(
         _ detectors: borrowing NumberedStore<Detector>, _ serverPort: UInt16, _ start: UInt32, count: Int,
         mayGrow: Bool
     ) -> Bool {
