@@ -37,6 +37,7 @@ let package = Package(
             name: "CZstd", path: "Sources/CInterop/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(
             name: "CZlib", path: "Sources/CInterop/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSnappy", path: "Sources/CInterop/CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(
             name: "CProtobufC", path: "Sources/CInterop/CProtobufC", pkgConfig: "libprotobuf-c",
             providers: [.apt(["libprotobuf-c-dev"])]),
@@ -44,7 +45,9 @@ let package = Package(
         .target(name: "CWire", dependencies: ["CProtobufC"], path: "Sources/CInterop/CWire", exclude: ["proto"]),
 
         .target(name: "Model", swiftSettings: hot),
-        .target(name: "Wire", dependencies: ["Model", "CWire", "CProtobufC", "CZstd", "CZlib"], swiftSettings: hot),
+        .target(
+            name: "Wire", dependencies: ["Model", "CWire", "CProtobufC", "CZstd", "CZlib", "CSnappy"],
+            swiftSettings: hot),
         .target(name: "Capture", dependencies: ["Model", "CPcap", "CLinux"], swiftSettings: hot),
         .target(
             name: "Pipeline",
@@ -98,7 +101,8 @@ let package = Package(
             name: "PipelineTests", dependencies: ["Pipeline", "Capture", "Wire", "Model", "Samples"],
             swiftSettings: strict),
         .executableTarget(
-            name: "fuzz", dependencies: ["Pipeline", "Model", "Samples"], path: "Tests/Fuzz", swiftSettings: strict),
+            name: "fuzz", dependencies: ["Pipeline", "Wire", "Model", "Samples"], path: "Tests/Fuzz",
+            swiftSettings: strict),
         .testTarget(
             name: "ServerCoreTests", dependencies: ["ServerCore", "Wire", "EngineAPI", "Model", "Samples"],
             swiftSettings: strict),

@@ -11,6 +11,8 @@ package protocol RowEncoder {
     mutating func real(_ value: Double)
     /// String columns.
     mutating func text(_ value: String)
+    /// String columns that hold bytes rather than text.
+    mutating func bytes(_ value: [UInt8])
     /// `DateTime`: seconds since 1970.
     mutating func time(seconds: UInt64)
     /// `DateTime64(6)`: microseconds since 1970.
@@ -24,6 +26,13 @@ package protocol RowEncoder {
     mutating func reals(_ values: [Double])
     /// A null of a nullable column.
     mutating func null()
+}
+
+extension RowEncoder {
+    /// In hexadecimal digits, where bytes have no form of their own.
+    package mutating func bytes(_ value: [UInt8]) {
+        text(value.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+    }
 }
 
 /// A row of one table of the catalogue.

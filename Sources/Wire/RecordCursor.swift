@@ -20,6 +20,22 @@ package struct RecordCursor: Sendable {
     }
 }
 
+extension RecordCursor {
+    /// Walks an inflated payload as long as `body` says so.
+    /// - Returns: 1 when a length overran the payload, which ends the walk, else 0.
+    package static func forEach(_ payload: [UInt8], _ body: (Range<Int>) -> Bool) -> Int {
+        var cursor = RecordCursor()
+        do throws(ParseError) {
+            while let range = try cursor.next(in: payload.span.bytes) {
+                guard body(range) else { return 0 }
+            }
+        } catch {
+            return 1
+        }
+        return 0
+    }
+}
+
 /// What a payload held, and how many errors ended or interrupted the reading.
 package struct DecodedBatch<Record: Sendable>: Sendable {
     package var records: [Record] = []

@@ -13,7 +13,8 @@ enum Fuzz {
             PostgreSQLTarget.self, KafkaTarget.self, MQTTTarget.self, MemcachedTarget.self, MongoDBTarget.self,
             DubboTarget.self, SofaRPCTarget.self, FastCGITarget.self, BrpcTarget.self, TarsTarget.self,
             SomeIPTarget.self, AMQPTarget.self, NATSTarget.self, PulsarTarget.self, ZMTPTarget.self,
-            RocketMQTarget.self, OpenWireTarget.self,
+            RocketMQTarget.self, OpenWireTarget.self, OTLPTarget.self, PrometheusTarget.self, InfluxTarget.self,
+            ProfileTarget.self, PprofTarget.self, ProcEventTarget.self, PcapBatchTarget.self,
         ]
     }
     private static let round = 1000

@@ -20,6 +20,12 @@ private final class LineStore: Store, @unchecked Sendable {
         case .applicationMap(let rows): rows.forEach { printer.append($0) }
         case .trafficPolicy(let rows): rows.forEach { printer.append($0) }
         case .stats(let rows): rows.forEach { printer.append($0) }
+        case .extMetrics(let rows): rows.forEach { printer.append($0) }
+        case .samples(let rows): rows.forEach { printer.append($0) }
+        case .events(let rows): rows.forEach { printer.append($0) }
+        case .profiles(let rows): rows.forEach { printer.append($0) }
+        case .logs(let rows): rows.forEach { printer.append($0) }
+        case .packets(let rows): rows.forEach { printer.append($0) }
         }
         let text = printer.takeText().split(separator: "\n").map(String.init)
         lock.withLock { lines[batch.table.name, default: []] += text }
@@ -30,6 +36,7 @@ private final class LineStore: Store, @unchecked Sendable {
     func tables() throws -> [StoredTableInfo] { [] }
     func setRetention(table: String, hours: Int) throws {}
     func counters() -> StoreCounters { StoreCounters() }
+    let prometheusNames = PrometheusNames()
     func close() {}
     var all: [String: [String]] { lock.withLock { lines } }
 }

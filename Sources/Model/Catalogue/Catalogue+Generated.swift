@@ -138,6 +138,38 @@ extension Catalogue {
         rollups: [],
         columns: fileEventColumns)
 
+    /// `event.file_agg_event`, kept 168 h.
+    package static let fileAggEvent = TableSchema(
+        database: "event", name: "file_agg_event",
+        orderKey: ["time", "signal_source", "event_type", "l3_epc_id", "l3_device_type", "l3_device_id"],
+        partitionHours: 1, ttlHours: 168,
+        rollups: [],
+        columns: fileAggEventColumns)
+
+    /// `event.file_mgmt_event`, kept 168 h.
+    package static let fileMgmtEvent = TableSchema(
+        database: "event", name: "file_mgmt_event",
+        orderKey: ["time", "signal_source", "event_type", "l3_epc_id", "l3_device_type", "l3_device_id"],
+        partitionHours: 1, ttlHours: 168,
+        rollups: [],
+        columns: fileMgmtEventColumns)
+
+    /// `event.proc_perm_event`, kept 168 h.
+    package static let procPermEvent = TableSchema(
+        database: "event", name: "proc_perm_event",
+        orderKey: ["time", "signal_source", "event_type", "l3_epc_id", "l3_device_type", "l3_device_id"],
+        partitionHours: 12, ttlHours: 168,
+        rollups: [],
+        columns: procPermEventColumns)
+
+    /// `event.proc_ops_event`, kept 168 h.
+    package static let procOpsEvent = TableSchema(
+        database: "event", name: "proc_ops_event",
+        orderKey: ["time", "signal_source", "event_type", "l3_epc_id", "l3_device_type", "l3_device_id"],
+        partitionHours: 12, ttlHours: 168,
+        rollups: [],
+        columns: procOpsEventColumns)
+
     /// `profile.in_process`, kept 72 h.
     package static let inProcess = TableSchema(
         database: "profile", name: "in_process",
@@ -168,7 +200,8 @@ extension Catalogue {
         network1s, networkMap1m, networkMap1s, application1m,
         application1s, applicationMap1m, applicationMap1s, trafficPolicy1m,
         metrics, deepflowCollector, deepflowServer, event,
-        fileEvent, inProcess, samples, log,
+        fileEvent, fileAggEvent, fileMgmtEvent, procPermEvent,
+        procOpsEvent, inProcess, samples, log,
     ]
 }
 
@@ -995,6 +1028,207 @@ private let fileEventColumns = #"""
     """#
 
 /// Name, ClickHouse type, roll-up rule, meaning.
+private let fileAggEventColumns = #"""
+    time	DateTime('Asia/Shanghai')	-	seconds
+    _id	UInt64	-	row id, counter shared by all event tables
+    start_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    end_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    tagged	UInt8	-	1 when tags were resolved by the ingester
+    signal_source	UInt8	-	origin; numbers overlap between tables
+    event_type	LowCardinality(String)	-	event type (perm and ops keep the enum prefix)
+    event_desc	String	-	text
+    process_kname	String	-	kernel process name
+    gprocess_id	UInt32	-	global process id
+    region_id	UInt16	-	cloud region of the side (0 = unknown)
+    az_id	UInt16	-	availability zone
+    l3_epc_id	Int32	-	VPC
+    host_id	UInt16	-	hypervisor / physical host running the VM (launch_server_id)
+    pod_id	UInt32	-	K8s pod
+    pod_node_id	UInt32	-	K8s node
+    pod_ns_id	UInt16	-	K8s namespace (MAC lookups never fill it)
+    pod_cluster_id	UInt16	-	K8s cluster
+    pod_group_id	UInt32	-	K8s workload
+    l3_device_type	UInt8	-	type of device owning the IP, see DeviceType enum
+    l3_device_id	UInt32	-	id of device owning the IP, within l3_device_type
+    service_id	UInt32	-	K8s service matched by the side
+    agent_id	UInt16	-	agent id (0 for resource events)
+    subnet_id	UInt16	-	subnet of the IP, 0 = not found
+    is_ipv4	UInt8	-	1 = ip4 valid
+    ip4	IPv4	-	IPv4
+    ip6	IPv6	-	IPv6
+    team_id	UInt16	-	team
+    auto_instance_id	UInt32	-	best-effort instance id, pod first
+    auto_instance_type	UInt8	-	type selecting the id space of auto_instance_id
+    auto_service_id	UInt32	-	best-effort service id, service first
+    auto_service_type	UInt8	-	type selecting the id space of auto_service_id
+    app_instance	String	-	instance
+    attribute_names	Array(LowCardinality(String))	-	extra names
+    attribute_values	Array(String)	-	lists joined with ', '
+    bytes	UInt32	-	bytes
+    duration	UInt64	-	duration (unit trap)
+    file_name	String	-	file name
+    file_type	UInt8	-	0 unknown 1 regular 2 virtual 3 network
+    offset	UInt64	-	file offset
+    syscall_thread	UInt32	-	thread
+    syscall_coroutine	UInt32	-	coroutine
+    mount_source	LowCardinality(String)	-	mount source
+    mount_point	LowCardinality(String)	-	mount point
+    file_dir	String	-	directory
+    access_permission	UInt32	-	permission bits
+    root_pid	UInt32	-	root pid of the AI-agent process tree
+    event_count	UInt32	-	count
+    """#
+
+/// Name, ClickHouse type, roll-up rule, meaning.
+private let fileMgmtEventColumns = #"""
+    time	DateTime('Asia/Shanghai')	-	seconds
+    _id	UInt64	-	row id, counter shared by all event tables
+    start_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    end_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    tagged	UInt8	-	1 when tags were resolved by the ingester
+    signal_source	UInt8	-	origin; numbers overlap between tables
+    event_type	LowCardinality(String)	-	event type (perm and ops keep the enum prefix)
+    event_desc	String	-	text
+    process_kname	String	-	kernel process name
+    gprocess_id	UInt32	-	global process id
+    region_id	UInt16	-	cloud region of the side (0 = unknown)
+    az_id	UInt16	-	availability zone
+    l3_epc_id	Int32	-	VPC
+    host_id	UInt16	-	hypervisor / physical host running the VM (launch_server_id)
+    pod_id	UInt32	-	K8s pod
+    pod_node_id	UInt32	-	K8s node
+    pod_ns_id	UInt16	-	K8s namespace (MAC lookups never fill it)
+    pod_cluster_id	UInt16	-	K8s cluster
+    pod_group_id	UInt32	-	K8s workload
+    l3_device_type	UInt8	-	type of device owning the IP, see DeviceType enum
+    l3_device_id	UInt32	-	id of device owning the IP, within l3_device_type
+    service_id	UInt32	-	K8s service matched by the side
+    agent_id	UInt16	-	agent id (0 for resource events)
+    subnet_id	UInt16	-	subnet of the IP, 0 = not found
+    is_ipv4	UInt8	-	1 = ip4 valid
+    ip4	IPv4	-	IPv4
+    ip6	IPv6	-	IPv6
+    team_id	UInt16	-	team
+    auto_instance_id	UInt32	-	best-effort instance id, pod first
+    auto_instance_type	UInt8	-	type selecting the id space of auto_instance_id
+    auto_service_id	UInt32	-	best-effort service id, service first
+    auto_service_type	UInt8	-	type selecting the id space of auto_service_id
+    app_instance	String	-	instance
+    attribute_names	Array(LowCardinality(String))	-	extra names
+    attribute_values	Array(String)	-	lists joined with ', '
+    bytes	UInt32	-	bytes
+    duration	UInt64	-	duration (unit trap)
+    file_name	String	-	file name
+    file_type	UInt8	-	0 unknown 1 regular 2 virtual 3 network
+    offset	UInt64	-	file offset
+    syscall_thread	UInt32	-	thread
+    syscall_coroutine	UInt32	-	coroutine
+    mount_source	LowCardinality(String)	-	mount source
+    mount_point	LowCardinality(String)	-	mount point
+    file_dir	String	-	directory
+    access_permission	UInt32	-	permission bits
+    root_pid	UInt32	-	root pid of the AI-agent process tree
+    target_uid	UInt32	-	new owner
+    target_gid	UInt32	-	new group
+    target_mode	UInt32	-	new mode
+    """#
+
+/// Name, ClickHouse type, roll-up rule, meaning.
+private let procPermEventColumns = #"""
+    time	DateTime('Asia/Shanghai')	-	seconds
+    _id	UInt64	-	row id, counter shared by all event tables
+    start_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    end_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    tagged	UInt8	-	1 when tags were resolved by the ingester
+    signal_source	UInt8	-	origin; numbers overlap between tables
+    event_type	LowCardinality(String)	-	event type (perm and ops keep the enum prefix)
+    event_desc	String	-	text
+    process_kname	String	-	kernel process name
+    gprocess_id	UInt32	-	global process id
+    region_id	UInt16	-	cloud region of the side (0 = unknown)
+    az_id	UInt16	-	availability zone
+    l3_epc_id	Int32	-	VPC
+    host_id	UInt16	-	hypervisor / physical host running the VM (launch_server_id)
+    pod_id	UInt32	-	K8s pod
+    pod_node_id	UInt32	-	K8s node
+    pod_ns_id	UInt16	-	K8s namespace (MAC lookups never fill it)
+    pod_cluster_id	UInt16	-	K8s cluster
+    pod_group_id	UInt32	-	K8s workload
+    l3_device_type	UInt8	-	type of device owning the IP, see DeviceType enum
+    l3_device_id	UInt32	-	id of device owning the IP, within l3_device_type
+    service_id	UInt32	-	K8s service matched by the side
+    agent_id	UInt16	-	agent id (0 for resource events)
+    subnet_id	UInt16	-	subnet of the IP, 0 = not found
+    is_ipv4	UInt8	-	1 = ip4 valid
+    ip4	IPv4	-	IPv4
+    ip6	IPv6	-	IPv6
+    team_id	UInt16	-	team
+    auto_instance_id	UInt32	-	best-effort instance id, pod first
+    auto_instance_type	UInt8	-	type selecting the id space of auto_instance_id
+    auto_service_id	UInt32	-	best-effort service id, service first
+    auto_service_type	UInt8	-	type selecting the id space of auto_service_id
+    app_instance	String	-	instance
+    attribute_names	Array(LowCardinality(String))	-	extra names
+    attribute_values	Array(String)	-	lists joined with ', '
+    pid	UInt32	-	pid
+    root_pid	UInt32	-	root pid of the AI-agent process tree
+    old_uid	UInt32	-	uid before
+    old_gid	UInt32	-	gid before
+    new_uid	UInt32	-	uid after
+    new_gid	UInt32	-	gid after
+    syscall_thread	UInt32	-	thread
+    syscall_coroutine	UInt32	-	coroutine
+    """#
+
+/// Name, ClickHouse type, roll-up rule, meaning.
+private let procOpsEventColumns = #"""
+    time	DateTime('Asia/Shanghai')	-	seconds
+    _id	UInt64	-	row id, counter shared by all event tables
+    start_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    end_time	DateTime64(6, 'Asia/Shanghai')	-	us
+    tagged	UInt8	-	1 when tags were resolved by the ingester
+    signal_source	UInt8	-	origin; numbers overlap between tables
+    event_type	LowCardinality(String)	-	event type (perm and ops keep the enum prefix)
+    event_desc	String	-	text
+    process_kname	String	-	kernel process name
+    gprocess_id	UInt32	-	global process id
+    region_id	UInt16	-	cloud region of the side (0 = unknown)
+    az_id	UInt16	-	availability zone
+    l3_epc_id	Int32	-	VPC
+    host_id	UInt16	-	hypervisor / physical host running the VM (launch_server_id)
+    pod_id	UInt32	-	K8s pod
+    pod_node_id	UInt32	-	K8s node
+    pod_ns_id	UInt16	-	K8s namespace (MAC lookups never fill it)
+    pod_cluster_id	UInt16	-	K8s cluster
+    pod_group_id	UInt32	-	K8s workload
+    l3_device_type	UInt8	-	type of device owning the IP, see DeviceType enum
+    l3_device_id	UInt32	-	id of device owning the IP, within l3_device_type
+    service_id	UInt32	-	K8s service matched by the side
+    agent_id	UInt16	-	agent id (0 for resource events)
+    subnet_id	UInt16	-	subnet of the IP, 0 = not found
+    is_ipv4	UInt8	-	1 = ip4 valid
+    ip4	IPv4	-	IPv4
+    ip6	IPv6	-	IPv6
+    team_id	UInt16	-	team
+    auto_instance_id	UInt32	-	best-effort instance id, pod first
+    auto_instance_type	UInt8	-	type selecting the id space of auto_instance_id
+    auto_service_id	UInt32	-	best-effort service id, service first
+    auto_service_type	UInt8	-	type selecting the id space of auto_service_id
+    app_instance	String	-	instance
+    attribute_names	Array(LowCardinality(String))	-	extra names
+    attribute_values	Array(String)	-	lists joined with ', '
+    pid	UInt32	-	pid
+    parent_pid	UInt32	-	parent pid
+    root_pid	UInt32	-	root pid of the AI-agent process tree
+    uid	UInt32	-	uid
+    gid	UInt32	-	gid
+    cmdline	String	-	command line
+    exec_path	String	-	executable
+    syscall_thread	UInt32	-	thread
+    syscall_coroutine	UInt32	-	coroutine
+    """#
+
+/// Name, ClickHouse type, roll-up rule, meaning.
 private let inProcessColumns = #"""
     time	DateTime('Asia/Shanghai')	group by	seconds
     _id	UInt64	dropped	row id, different layout from other tables
@@ -1054,6 +1288,62 @@ private let samplesColumns = #"""
     app_label_value_id_6	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
     app_label_value_id_7	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
     app_label_value_id_8	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_9	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_10	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_11	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_12	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_13	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_14	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_15	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_16	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_17	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_18	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_19	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_20	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_21	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_22	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_23	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_24	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_25	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_26	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_27	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_28	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_29	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_30	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_31	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_32	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_33	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_34	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_35	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_36	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_37	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_38	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_39	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_40	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_41	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_42	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_43	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_44	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_45	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_46	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_47	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_48	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_49	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_50	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_51	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_52	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_53	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_54	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_55	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_56	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_57	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_58	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_59	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_60	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_61	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_62	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_63	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
+    app_label_value_id_64	UInt32	-	0 = label absent; column count grows in steps of 8, max 256
     value	Float64	-	NaN and +-Inf samples are skipped
     az_id	UInt16	-	availability zone
     gprocess_id	UInt32	-	0

@@ -20,6 +20,9 @@ package final class Ingester: RecordSink {
         package var logQueueSize = 4096
         package var statsDecoders = 2
         package var statsQueueSize = 4096
+        /// Of each type that agents take from others or make themselves: points, samples, profiles, events, logs, packets.
+        package var externalDecoders = 2
+        package var externalQueueSize = 4096
         /// Second documents are not stored (`disable-second-write`).
         package var dropsSecondDocuments = false
         /// Nothing is dropped: producers wait for the store, and sampling is off. For replays.
@@ -33,6 +36,7 @@ package final class Ingester: RecordSink {
             settings.metricsDecoders = 1
             settings.logDecoders = 1
             settings.statsDecoders = 1
+            settings.externalDecoders = 1
             return settings
         }
 
@@ -145,6 +149,17 @@ package final class Ingester: RecordSink {
             platform: rows.platformSnapshot, bypasses: { _ in false },
             makeRow: { rows.row($0, teamID: $1, platform: $2) },
             emit: { settings.isReplay ? store.writeWaiting(.requests($0)) : store.write(.requests($0)) })
+    }
+
+    static func spanDecoder(
+        _ store: any Store, _ rows: RowMaker, _ settings: Settings, _ tally: IngesterTally, decoders: Int
+    ) -> SpanDecoder {
+        SpanDecoder(
+            log: LogDecoder(
+                capacity: capacity(settings, own: 0, decoders: decoders),
+                bucketSeconds: settings.throttleBucketSeconds, counters: \.openTelemetry, tally: tally,
+                platform: rows.platformSnapshot, bypasses: { _ in false },
+                makeRow: { rows.row($0, teamID: $1, platform: $2) }, emit: { store.write(.requests($0)) }))
     }
 
     private static func capacity(_ settings: Settings, own: Int, decoders: Int) -> Int? {

@@ -16,12 +16,29 @@ package struct IngesterCounters: Sendable, Equatable {
         package var dropped: UInt64 = 0
 
         package init() {}
+
+        mutating func add(_ other: Decoder) {
+            payloads += other.payloads
+            errors += other.errors
+            records += other.records
+            rows += other.rows
+            dropped += other.dropped
+        }
     }
 
     package var metrics = Decoder()
     package var l4 = Decoder()
     package var l7 = Decoder()
     package var stats = Decoder()
+    package var openTelemetry = Decoder()
+    package var prometheus = Decoder()
+    package var telegraf = Decoder()
+    package var profile = Decoder()
+    package var procEvent = Decoder()
+    package var k8sEvent = Decoder()
+    package var applicationLog = Decoder()
+    package var agentLog = Decoder()
+    package var rawPcap = Decoder()
     /// Documents older than 300 s, and newer; they are stored all the same.
     package var expiredDocuments: UInt64 = 0
     package var futureDocuments: UInt64 = 0
@@ -29,6 +46,16 @@ package struct IngesterCounters: Sendable, Equatable {
     package var unknownOrg: UInt64 = 0
 
     package init() {}
+
+    /// The counters of each decoder, by the name of its message type.
+    package static var decoders: [(type: String, counters: WritableKeyPath<IngesterCounters, Decoder>)] {
+        [
+            ("metrics", \.metrics), ("l4_log", \.l4), ("l7_log", \.l7), ("deepflow_stats", \.stats),
+            ("open_telemetry", \.openTelemetry), ("prometheus", \.prometheus), ("telegraf", \.telegraf),
+            ("profile", \.profile), ("proc_event", \.procEvent), ("k8s_event", \.k8sEvent),
+            ("application_log", \.applicationLog), ("agent_log", \.agentLog), ("raw_pcap", \.rawPcap),
+        ]
+    }
 }
 
 /// The counters as all decoder threads add to them.

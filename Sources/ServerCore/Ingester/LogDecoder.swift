@@ -3,7 +3,7 @@ import Wire
 
 /// Records of one kind to rows of one table, through the throttle. One a thread; shared by the network and the
 /// in-process way. Source: ingester.md 5.
-final class LogDecoder<Record: WireDecodable, Row: StoredRow> {
+final class LogDecoder<Record: Sendable, Row: StoredRow> {
     /// Rows handed to the store at once. Source: ingester.md 5.5.
     static var chunk: Int { 16_384 }
 
@@ -36,14 +36,12 @@ final class LogDecoder<Record: WireDecodable, Row: StoredRow> {
         self.emit = emit
     }
 
-    /// Reads an inflated payload and takes its records. What was read before an error stays.
-    func take(payload: [UInt8], teamID: UInt16) {
-        let batch = Record.decodeAll(payload.span.bytes)
+    /// Counts a payload that was read elsewhere.
+    func countPayload(errors: Int) {
         tally.add { [counters] in
             $0[keyPath: counters].payloads += 1
-            $0[keyPath: counters].errors += UInt64(batch.errors)
+            $0[keyPath: counters].errors += UInt64(errors)
         }
-        take(batch.records, teamID: teamID)
     }
 
     func take(_ records: [Record], teamID: UInt16) {
@@ -97,5 +95,14 @@ final class LogDecoder<Record: WireDecodable, Row: StoredRow> {
         for start in stride(from: 0, to: rows.count, by: Self.chunk) {
             emit(Array(rows[start..<min(start + Self.chunk, rows.count)]))
         }
+    }
+}
+
+extension LogDecoder where Record: WireDecodable {
+    /// Reads an inflated payload and takes its records. What was read before an error stays.
+    func take(payload: [UInt8], teamID: UInt16) {
+        let batch = Record.decodeAll(payload.span.bytes)
+        countPayload(errors: batch.errors)
+        take(batch.records, teamID: teamID)
     }
 }

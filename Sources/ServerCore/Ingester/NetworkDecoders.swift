@@ -11,7 +11,8 @@ package final class NetworkDecoders: Sendable {
     private let queues: [OverwriteQueue<ReceivedPayload>]
     private let threads: [StageThread]
 
-    /// Registers queues for documents, flow logs, request logs and statistics, and starts their threads. Before `receiver.start()`.
+    /// Registers queues for all types that have tables, and starts their threads. Before `receiver.start()`. Frames of
+    /// other types are counted by the receiver.
     package init(_ ingester: Ingester, receiver: Receiver) {
         let settings = ingester.settings
         let store = ingester.store
@@ -64,6 +65,70 @@ package final class NetworkDecoders: Sendable {
                 take: { $0.take(payload: $1.bytes, teamID: $1.teamID, isServer: isServer) }, tick: { _ in },
                 flush: { _ in })
         }
+        for (type, isCompressed) in [(MessageType.openTelemetry, false), (.openTelemetryCompressed, true)] {
+            register(
+                type, decoders: settings.logDecoders, size: settings.logQueueSize,
+                decoder: { Ingester.spanDecoder(store, rows, settings, tally, decoders: settings.logDecoders) },
+                counters: { $0.openTelemetry.errors += 1 },
+                take: {
+                    $0.take(
+                        payload: $1.bytes, isCompressed: isCompressed, agentID: $1.agentID, teamID: $1.teamID)
+                }, tick: { $0.tick() }, flush: { $0.flush() })
+        }
+        let emit: @Sendable (RowBatch) -> Void = { store.write($0) }
+        let platform: @Sendable () -> PlatformData = { rows.platformSnapshot() }
+        register(
+            .prometheus, decoders: 1, size: settings.externalQueueSize,
+            decoder: {
+                PrometheusDecoder(tally: tally, names: store.prometheusNames, platform: platform, emit: emit)
+            },
+            counters: { $0.prometheus.errors += 1 },
+            take: { $0.take(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) }, tick: { _ in },
+            flush: { _ in })
+        register(
+            .telegraf, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+            decoder: { TelegrafDecoder(tally: tally, platform: platform, emit: emit) },
+            counters: { $0.telegraf.errors += 1 },
+            take: { $0.take(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) }, tick: { _ in },
+            flush: { _ in })
+        register(
+            .profile, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+            decoder: { ProfileDecoder(tally: tally, platform: platform, emit: emit) },
+            counters: { $0.profile.errors += 1 },
+            take: { $0.take(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) }, tick: { _ in },
+            flush: { _ in })
+        register(
+            .procEvent, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+            decoder: { EventDecoder(tally: tally, ids: rows.eventIDs, platform: platform, emit: emit) },
+            counters: { $0.procEvent.errors += 1 },
+            take: { $0.take(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) }, tick: { $0.tick() },
+            flush: { $0.flush() })
+        register(
+            .k8sEvent, decoders: 1, size: settings.externalQueueSize,
+            decoder: { EventDecoder(tally: tally, ids: rows.eventIDs, platform: platform, emit: emit) },
+            counters: { $0.k8sEvent.errors += 1 },
+            take: { $0.takeKubernetes(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) },
+            tick: { _ in }, flush: { _ in })
+        for type in [MessageType.agentLog, .syslog] {
+            register(
+                type, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+                decoder: { TextLogDecoder(tally: tally, ids: rows.logIDs, platform: platform, emit: emit) },
+                counters: { $0.agentLog.errors += 1 },
+                take: { $0.takeAgentLog(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) },
+                tick: { _ in }, flush: { _ in })
+        }
+        register(
+            .applicationLog, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+            decoder: { TextLogDecoder(tally: tally, ids: rows.logIDs, platform: platform, emit: emit) },
+            counters: { $0.applicationLog.errors += 1 },
+            take: { $0.takeApplicationLog(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) },
+            tick: { _ in }, flush: { _ in })
+        register(
+            .rawPcap, decoders: settings.externalDecoders, size: settings.externalQueueSize,
+            decoder: { PacketBatchDecoder(tally: tally, emit: emit) },
+            counters: { $0.rawPcap.errors += 1 },
+            take: { $0.take(payload: $1.bytes, agentID: $1.agentID, teamID: $1.teamID) }, tick: { _ in },
+            flush: { _ in })
         self.queues = queues
         self.threads = threads
     }
@@ -78,7 +143,8 @@ package final class NetworkDecoders: Sendable {
             switch queue.receive(max: 64, timeoutMs: 1000) {
             case .items(let payloads):
                 for payload in payloads {
-                    guard payload.orgID == knownOrg else {
+                    // Frames of the shortest header name none.
+                    guard payload.orgID == knownOrg || payload.type == .syslog else {
                         tally.add { $0.unknownOrg += 1 }
                         continue
                     }

@@ -1,4 +1,5 @@
 package import Model
+import Wire
 
 /// The ingester's own counters as statistics of a server: what was counted since the last reading.
 /// Source: ingester.md 6.2, 10; wire.md 8.
@@ -25,10 +26,7 @@ package struct ServerStats: Sendable {
     package mutating func records(_ now: Sources) -> [StatsRecord] {
         defer { last = now }
         var records: [StatsRecord] = []
-        let decoders: [(String, KeyPath<IngesterCounters, IngesterCounters.Decoder>)] = [
-            ("metrics", \.metrics), ("l4_log", \.l4), ("l7_log", \.l7), ("deepflow_stats", \.stats),
-        ]
-        for (type, path) in decoders {
+        for (type, path) in IngesterCounters.decoders {
             let (sum, before) = (now.ingester[keyPath: path], last.ingester[keyPath: path])
             records.append(
                 ServerStats.record(
@@ -68,6 +66,14 @@ package struct ServerStats: Sendable {
                         ("rx_packets", receiver.rxPackets &- before.rxPackets),
                         ("unregistered", receiver.unregistered &- before.unregistered),
                     ]))
+            // Types without a decoder: what they brought is counted, and dropped.
+            for (type, frames) in receiver.unregisteredTypes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                let count = frames &- (before.unregisteredTypes[type] ?? 0)
+                records.append(
+                    ServerStats.record(
+                        "decoder", [("msg_type", type.ingesterName), ("thread", "0")],
+                        [("count", 0), ("drop_count", count), ("err_count", 0), ("raw_count", count)]))
+            }
         }
         for (index, queue) in now.queues.enumerated() {
             // Several decoders of a kind have queues of one name, always in the same order.

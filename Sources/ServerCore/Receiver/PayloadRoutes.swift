@@ -91,7 +91,7 @@ struct PayloadIntake: ~Copyable {
             }
 
         guard batcher.hasRoute(header.type) else {
-            tally.unregistered.count()
+            tally.countUnregistered(header.type)
             return
         }
         guard let encoder = FrameEncoder(rawValue: header.encoder) else {

@@ -1,4 +1,5 @@
 import Synchronization
+package import Wire
 
 /// Counters of the receiver since its start. The first three have the reference's names; its delay and disorder
 /// counters rest on numbers that no agent sends, so they are absent. Source: wire.md 6.5.
@@ -7,6 +8,8 @@ package struct ReceiverCounters: Sendable, Equatable {
     package var invalid: UInt64 = 0
     /// Frames of a type without handler.
     package var unregistered: UInt64 = 0
+    /// The same by type, those that came only.
+    package var unregisteredTypes: [MessageType: UInt64] = [:]
     /// TCP frames.
     package var rxPackets: UInt64 = 0
     package var rxDatagrams: UInt64 = 0
@@ -31,6 +34,7 @@ package struct ReceiverCounters: Sendable, Equatable {
 final class ReceiverTally: Sendable {
     let invalid = Atomic<UInt64>(0)
     let unregistered = Atomic<UInt64>(0)
+    private let unregisteredTypes = Mutex<[MessageType: UInt64]>([:])
     let rxPackets = Atomic<UInt64>(0)
     let rxDatagrams = Atomic<UInt64>(0)
     let rxBytes = Atomic<UInt64>(0)
@@ -41,10 +45,16 @@ final class ReceiverTally: Sendable {
     let overBudget = Atomic<UInt64>(0)
     let connections = Atomic<UInt64>(0)
 
+    func countUnregistered(_ type: MessageType) {
+        unregistered.count()
+        unregisteredTypes.withLock { $0[type, default: 0] += 1 }
+    }
+
     var snapshot: ReceiverCounters {
         var counters = ReceiverCounters()
         counters.invalid = invalid.load(ordering: .relaxed)
         counters.unregistered = unregistered.load(ordering: .relaxed)
+        counters.unregisteredTypes = unregisteredTypes.withLock { $0 }
         counters.rxPackets = rxPackets.load(ordering: .relaxed)
         counters.rxDatagrams = rxDatagrams.load(ordering: .relaxed)
         counters.rxBytes = rxBytes.load(ordering: .relaxed)

@@ -7,6 +7,9 @@ struct CaptureNIC {
     let tunnelType: UInt64
     let id: UInt64
 
+    /// `type` of spans.
+    static let openTelemetry: UInt64 = 8
+
     init(tapPort: UInt64) {
         type = tapPort >> 60
         natSource = tapPort >> 36 & 15
@@ -17,7 +20,7 @@ struct CaptureNIC {
     /// Of protocol logs, which do not carry one of their own.
     var signalSource: UInt64 {
         switch type {
-        case 8: UInt64(SignalSource.otel.rawValue)
+        case Self.openTelemetry: UInt64(SignalSource.otel.rawValue)
         case 7: UInt64(SignalSource.ebpf.rawValue)
         default: UInt64(SignalSource.packet.rawValue)
         }

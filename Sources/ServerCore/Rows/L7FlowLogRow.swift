@@ -1,6 +1,7 @@
 package import Model
 
-/// A row of `flow_log.l7_flow_log` made from a protocol log. Source: ingester.md 5.2 and the table's columns.
+/// A row of `flow_log.l7_flow_log` made from a protocol log, or from a span of OpenTelemetry.
+/// Source: ingester.md 5.2, 5.3 and the table's columns.
 package struct L7FlowLogRow: TableRow {
     package let id: UInt64
     package let log: L7FlowLog
@@ -13,6 +14,8 @@ package struct L7FlowLogRow: TableRow {
     package let responseCode: Int64?
     package let responseException: String
     package let requestID: UInt64?
+    /// What only spans have; nil for a protocol log.
+    let span: SpanColumns?
 
     package var isIPv6: Bool { log.base.isIPv6 }
 
@@ -64,6 +67,7 @@ package struct L7FlowLogRow: TableRow {
         responseCode = code
         responseException = exception
         requestID = requestNumber != 0 || keepsZeroID ? UInt64(requestNumber) : nil
+        span = nil
     }
 
     /// Kafka requests whose answer carries an error code. Source: ingester.md 5.2.
@@ -171,10 +175,11 @@ package struct L7FlowLogRow: TableRow {
         e.uint(UInt64(server.source))
         e.uint(UInt64(teamID))
         e.time(seconds: base.endTimeNs / 1_000_000_000)
-        e.ip4(isIPv6 ? 0 : base.ipSrc.v4)
-        e.ip4(isIPv6 ? 0 : base.ipDst.v4)
-        e.ip6(isIPv6 ? base.ipSrc : IPAddress())
-        e.ip6(isIPv6 ? base.ipDst : IPAddress())
+        let (isWideSrc, isWideDst) = span.map { ($0.isIPv6Src, $0.isIPv6Dst) } ?? (isIPv6, isIPv6)
+        e.ip4(isWideSrc ? 0 : base.ipSrc.v4)
+        e.ip4(isWideDst ? 0 : base.ipDst.v4)
+        e.ip6(isWideSrc ? base.ipSrc : IPAddress())
+        e.ip6(isWideDst ? base.ipDst : IPAddress())
         e.uint(isIPv6 ? 0 : 1)
         e.uint(UInt64(base.proto))
         e.uint(UInt64(base.portSrc))
@@ -234,13 +239,13 @@ package struct L7FlowLogRow: TableRow {
         e.uint(traceIDIndex)
         e.text(log.trace?.spanID ?? "")
         e.text(log.trace?.parentSpanID ?? "")
-        e.null()
+        e.optional(span.map { UInt64($0.kind) })
         e.text(log.ext?.serviceName ?? "")
-        e.text("")
+        e.text(span?.appInstance ?? "")
         e.uint(base.rrtNs / 1000)
-        e.optional(requestLength)
-        e.optional(responseLength)
-        e.optional(log.rowEffect == 0 ? nil : UInt64(log.rowEffect))
+        e.optional(span.map(\.requestLength) ?? requestLength)
+        e.optional(span.map(\.responseLength) ?? responseLength)
+        e.optional(span.map(\.affectedRows) ?? (log.rowEffect == 0 ? nil : UInt64(log.rowEffect)))
         e.uint(UInt64(log.directionScore))
         e.uint(UInt64(log.capturedRequestByte))
         e.uint(UInt64(log.capturedResponseByte))
@@ -248,7 +253,7 @@ package struct L7FlowLogRow: TableRow {
         e.texts(attributes.values)
         e.texts(log.ext?.metricsNames ?? [])
         e.reals(log.ext?.metricsValues ?? [])
-        e.text("")
+        e.text(span?.events ?? "")
     }
 }
 

@@ -1,5 +1,6 @@
 package import Model
 import Synchronization
+import Wire
 
 /// Makes rows of records: the one way from records to rows, for the ingester and for printing.
 ///
@@ -7,6 +8,9 @@ import Synchronization
 package final class RowMaker: Sendable {
     private let l4IDs: RowIDs
     private let l7IDs: RowIDs
+    /// Of all tables of events, and of application logs.
+    let eventIDs: RowIDs
+    let logIDs: RowIDs
     private let traceIDs: TraceIDIndexer
     private let platform: Mutex<PlatformData>
 
@@ -16,6 +20,8 @@ package final class RowMaker: Sendable {
     ) {
         l4IDs = RowIDs(analyzerID: analyzerID)
         l7IDs = RowIDs(analyzerID: analyzerID)
+        eventIDs = RowIDs(analyzerID: analyzerID)
+        logIDs = RowIDs(analyzerID: analyzerID)
         self.traceIDs = traceIDs
         self.platform = Mutex(platform)
     }
@@ -34,6 +40,13 @@ package final class RowMaker: Sendable {
     package func row(_ log: L7FlowLog, teamID: UInt16 = 1, platform: PlatformData) -> L7FlowLogRow {
         L7FlowLogRow(
             log, id: l7IDs.next(seconds: log.base.endTimeNs / 1_000_000_000), teamID: teamID, traceIDs: traceIDs,
+            platform: platform)
+    }
+
+    /// - Parameter agentID: of the frame that brought the span.
+    func row(_ span: ReceivedSpan, teamID: UInt16, platform: PlatformData) -> L7FlowLogRow {
+        L7FlowLogRow(
+            span, id: l7IDs.next(seconds: span.span.endNs / 1_000_000_000), teamID: teamID, traceIDs: traceIDs,
             platform: platform)
     }
 

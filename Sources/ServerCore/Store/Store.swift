@@ -20,6 +20,8 @@ package protocol Store: AnyObject, Sendable {
     /// Changes how long a table is kept; hours.
     func setRetention(table: String, hours: Int) throws
     func counters() -> StoreCounters
+    /// Numbers of Prometheus names and values, kept with the rows that have them.
+    var prometheusNames: PrometheusNames { get }
     /// Commits, stops the writer and closes. Rows that cannot be written are counted as dropped.
     func close()
 }
@@ -84,6 +86,12 @@ package struct RowBatch: Sendable {
         case applicationMap([ApplicationMapRow])
         case trafficPolicy([TrafficPolicyRow])
         case stats([StatsRow])
+        case extMetrics([ExtMetricsRow])
+        case samples([SampleRow])
+        case events([EventRow])
+        case profiles([ProfileRow])
+        case logs([LogRow])
+        case packets([PacketBatchRow])
     }
 
     package let table: TableSchema
@@ -107,6 +115,12 @@ package struct RowBatch: Sendable {
         case .applicationMap(let rows): rows.count
         case .trafficPolicy(let rows): rows.count
         case .stats(let rows): rows.count
+        case .extMetrics(let rows): rows.count
+        case .samples(let rows): rows.count
+        case .events(let rows): rows.count
+        case .profiles(let rows): rows.count
+        case .logs(let rows): rows.count
+        case .packets(let rows): rows.count
         }
     }
 }

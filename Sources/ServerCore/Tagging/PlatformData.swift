@@ -16,6 +16,10 @@ package struct PlatformInfo: Sendable, BitwiseCopyable, Equatable {
     package var subnetID: UInt16 = 0
     package var deviceType: UInt8 = 0
     package var podGroupType: UInt8 = 0
+    /// The address itself, when `hasAddress`: not of what was found by its network or VPC only.
+    package var address = IPAddress()
+    package var isIPv6 = false
+    package var hasAddress = false
 
     package init() {}
 }
@@ -56,6 +60,22 @@ package struct PlatformData: Sendable {
         package var epcID: Int32
         package var address: IPAddress
         package var isIPv6: Bool
+        package var podClusterID: UInt16 = 0
+    }
+
+    /// A pod as records name it.
+    package struct NamedPod: Sendable {
+        package var podID: UInt32
+        package var epcID: Int32
+        package var podClusterID: UInt16
+        /// Of the pod, or of its node when it has none.
+        package var address: IPAddress
+        package var isIPv6: Bool
+    }
+
+    package struct PodName: Hashable, Sendable {
+        package var podClusterID: UInt16
+        package var name: String
     }
 
     package struct ServiceKey: Hashable, Sendable {
@@ -83,6 +103,7 @@ package struct PlatformData: Sendable {
     package var processPods: [UInt32: (agentID: UInt16, podID: UInt32)] = [:]
     package var processIDs: [UInt64: UInt32] = [:]
     package var agents: [UInt16: Agent] = [:]
+    package var podNames: [PodName: NamedPod] = [:]
     package var podServices: [ServiceKey: UInt32] = [:]
 
     package init() {}
@@ -123,6 +144,20 @@ package struct PlatformData: Sendable {
 
     func lookup(agent id: UInt16) -> PlatformInfo? {
         agents[id].flatMap { lookup(epc: $0.epcID, address: $0.address, v6: $0.isIPv6) }
+    }
+
+    /// A pod of the agent's cluster.
+    func pod(named name: String, agent id: UInt16) -> NamedPod? {
+        agents[id].flatMap { podNames[PodName(podClusterID: $0.podClusterID, name: name)] }
+    }
+
+    /// VPC of an agent; that of the Internet when the agent is unknown.
+    func epc(ofAgent id: UInt16) -> Int32 { agents[id]?.epcID ?? EPC.internet }
+
+    /// The VPC has the address, exactly or in one of its networks.
+    func contains(_ address: IPAddress, v6: Bool, epc: Int32) -> Bool {
+        byAddress[AddressKey(epc: epc, address: address)] != nil
+            || networks[epc]?.contains { $0.contains(address, v6: v6) } == true
     }
 
     /// Kubernetes service of an end. Source: ingester.md 7.4.

@@ -126,10 +126,20 @@ struct FieldReader {
     }
 
     mutating func double(_ bytes: RawSpan) throws(ParseError) -> Double {
+        Double(bitPattern: try fixed64(bytes))
+    }
+
+    mutating func fixed64(_ bytes: RawSpan) throws(ParseError) -> UInt64 {
         guard end - position >= 8 else { throw .truncated(needed: 8, have: end - position) }
-        let value = Double(bitPattern: bytes.le64(at: position))
+        let value = bytes.le64(at: position)
         position += 8
         return value
+    }
+
+    /// A `bytes` field.
+    mutating func octets(_ bytes: RawSpan) throws(ParseError) -> [UInt8] {
+        let range = try block(bytes)
+        return bytes.withUnsafeBytes { [UInt8]($0[range]) }
     }
 
     /// Passes over a field that the `switch` did not know.

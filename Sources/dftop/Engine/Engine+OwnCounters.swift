@@ -3,6 +3,7 @@ import Model
 import Pipeline
 import ServerCore
 import Synchronization
+import Wire
 
 /// What the engine tells of its own parts, for the Self view and `dfctl show counters`.
 extension Engine {
@@ -16,13 +17,12 @@ extension Engine {
                     dropped: queue.counters.overwritten, pending: UInt64(queue.waiting)))
         }
         let ingested = ingester.counters
-        for (name, counters) in [
-            ("decoder metrics", ingested.metrics), ("decoder l4", ingested.l4), ("decoder l7", ingested.l7),
-            ("decoder stats", ingested.stats),
-        ] {
+        for (type, path) in IngesterCounters.decoders {
+            let counters = ingested[keyPath: path]
             out.append(
                 OwnCounter(
-                    group: "ingester", name: name, in: counters.records, out: counters.rows, dropped: counters.dropped,
+                    group: "ingester", name: "decoder \(type)", in: counters.records, out: counters.rows,
+                    dropped: counters.dropped,
                     note: counters.errors > 0 ? "\(counters.errors) errors" : ""))
         }
         if let receiver {
@@ -32,6 +32,14 @@ extension Engine {
                     group: "receiver", name: "ingester_recviver", in: counters.rxPackets + counters.rxDatagrams,
                     out: counters.rxPackets + counters.rxDatagrams, dropped: counters.invalid + counters.refusedFrames,
                     note: "\(receiver.agents.count) agent entries"))
+        }
+        for (type, frames) in (receiver?.counters.unregisteredTypes ?? [:]).sorted(by: {
+            $0.key.rawValue < $1.key.rawValue
+        }) {
+            out.append(
+                OwnCounter(
+                    group: "receiver", name: "frames \(type.ingesterName)", in: frames, dropped: frames,
+                    note: "this type is not stored"))
         }
         let stored = store.counters()
         out.append(

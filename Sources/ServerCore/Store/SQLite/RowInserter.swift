@@ -178,6 +178,16 @@ final class RowInserter: RowEncoder {
         bind(parameter, text: value)
     }
 
+    func bytes(_ value: [UInt8]) {
+        let parameter = next(isDefault: value.isEmpty)
+        guard parameter != 0 else { return }
+        value.withUnsafeBytes { raw in
+            let status = sqlite3_bind_blob(
+                statement.handle, parameter, raw.baseAddress, Int32(clamping: raw.count), transient)
+            if status != SQLITE_OK { failure = connection.error(status) }
+        }
+    }
+
     func time(seconds: UInt64) {
         let shown = rollupTime == 0 ? seconds : seconds / rollupTime * rollupTime
         let parameter = next(isDefault: shown == 0)
@@ -248,6 +258,7 @@ struct ColumnProbe: RowEncoder {
     mutating func int(_ value: Int64) { next(isDefault: value == 0) }
     mutating func real(_ value: Double) { next(isDefault: value == 0) }
     mutating func text(_ value: String) { next(isDefault: value.isEmpty) }
+    mutating func bytes(_ value: [UInt8]) { next(isDefault: value.isEmpty) }
     mutating func time(seconds: UInt64) { next(isDefault: false) }
     mutating func time(micros: UInt64) { next(isDefault: micros == 0) }
     mutating func ip4(_ value: UInt32) { next(isDefault: value == 0) }

@@ -33,6 +33,7 @@ package final class SQLiteStore: Store {
     }
 
     package let path: String
+    package let prometheusNames: PrometheusNames
     let settings: Settings
     private let logger: Logger
     private let queue: BatchQueue
@@ -69,6 +70,7 @@ package final class SQLiteStore: Store {
             Glibc.close(lockDescriptor)
             throw SQLiteStore.explained(error, what: "cannot open the store \(path)")
         }
+        prometheusNames = writer.prometheusNames
         var start = Shared()
         start.counters.rowsLost = SQLiteStore.lostRows(left, committed: writer.committedRows, logger: logger)
         shared = Mutex(start)

@@ -23,6 +23,8 @@ final class SQLiteWriter {
     private let logger: Logger
     private let connection: SQLiteConnection
     private let dictionary: StringDictionary
+    let prometheusNames: PrometheusNames
+    private let namesTables: PrometheusTables
     private let setLedger: SQLiteStatement
     private let beginStatement: SQLiteStatement
     private let commitStatement: SQLiteStatement
@@ -41,6 +43,8 @@ final class SQLiteWriter {
     private var openedAtMs: UInt64 = 0
     private var openRows: [String: UInt64] = [:]
     private var openCount = 0
+    /// Numbers that this transaction gives to the tables of Prometheus names.
+    private var savedNames: [PrometheusNames.Entry] = []
     /// Of what was observed, and of what agents and servers tell of themselves.
     private var newestSeconds: UInt64 = 0
     private var newestOwnSeconds: UInt64 = 0
@@ -74,6 +78,9 @@ final class SQLiteWriter {
             """)
         identity = UInt64(bitPattern: try connection.number("SELECT value FROM store WHERE name = 'identity'"))
         dictionary = try StringDictionary(connection: connection)
+        namesTables = try PrometheusTables(connection: connection)
+        prometheusNames = PrometheusNames()
+        prometheusNames.restore(try namesTables.all())
         setLedger = try connection.prepare(
             "INSERT INTO ledger VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET rows = excluded.rows", persistent: true)
         beginStatement = try connection.prepare("BEGIN IMMEDIATE", persistent: true)
@@ -120,6 +127,12 @@ final class SQLiteWriter {
             case .applicationMap(let rows): try insert(rows, table)
             case .trafficPolicy(let rows): try insert(rows, table)
             case .stats(let rows): try insert(rows, table)
+            case .extMetrics(let rows): try insert(rows, table)
+            case .samples(let rows): try insert(rows, table)
+            case .events(let rows): try insert(rows, table)
+            case .profiles(let rows): try insert(rows, table)
+            case .logs(let rows): try insert(rows, table)
+            case .packets(let rows): try insert(rows, table)
             }
         }
         openRows[batch.table.name, default: 0] += UInt64(batch.count)
@@ -165,6 +178,8 @@ final class SQLiteWriter {
     func commit() throws {
         guard isOpen else { return }
         for table in Self.tables where staleViews.contains(table.name) { try replaceView(of: table) }
+        savedNames += prometheusNames.takeUnsaved()
+        try namesTables.insert(savedNames)
         for (table, rows) in openRows {
             setLedger.bind(1, table)
             setLedger.bind(2, Int64(clamping: committedRows[table, default: 0] + rows))
@@ -173,6 +188,7 @@ final class SQLiteWriter {
         try commitStatement.run()
         for (table, rows) in openRows { committedRows[table, default: 0] += rows }
         dictionary.committed()
+        savedNames = []
         ended()
     }
 
@@ -180,6 +196,8 @@ final class SQLiteWriter {
         setLedger.reset()
         if sqlite3_get_autocommit(connection.handle) == 0 { try? connection.execute("ROLLBACK") }
         dictionary.rolledBack()
+        prometheusNames.giveBack(savedNames)
+        savedNames = []
         if let before { (partitions, layouts) = before }
         inserters.removeAll()
         inserterOrder.removeAll()

@@ -1,0 +1,3 @@
+// The C interface of snappy.
+#pragma once
+#include <snappy-c.h>
