@@ -1,8 +1,8 @@
 import Model
 import Testing
-import Wire
 
 @testable import ServerCore
+@testable import Wire
 
 struct GoTextTests {
     @Test(arguments: [
