@@ -207,4 +207,16 @@ struct FileAggregateTests {
         #expect(aggregate.take(agentID: 0, path: "/d/f").count == 1)
         #expect(add(1300).isEmpty && aggregate.takeOld(nowMs: 3000).count == 1)
     }
+
+    @Test func aPathOfAnyLengthIsTold() {
+        var aggregate = FileAggregate()
+        let (row, file) = transfer(1000, String(repeating: "x", count: 10_000))
+        let done = aggregate.add(row, file, pid: 1, rootPID: 9, nowMs: 0)
+        guard case .fileAggregate(let told, _, let count) = done.first?.detail else {
+            Issue.record("the transfer is lost")
+            return
+        }
+        #expect(done.count == 1 && told.bytes == 5 && count == 1)
+        #expect(aggregate.takeAll().isEmpty)
+    }
 }

@@ -39,7 +39,9 @@ struct FileAggregate {
     mutating func add(
         _ row: EventRow, _ file: EventRow.File, pid: UInt32, rootPID: UInt32, nowMs: UInt64
     ) -> [EventRow] {
-        guard file.name.utf8.count + file.directory.utf8.count <= Self.maxPath else { return [] }
+        let new = Open(row: row, file: file, count: 1, sinceMs: nowMs, rootPID: rootPID)
+        // Nothing is kept under it, so it stands alone.
+        guard file.name.utf8.count + file.directory.utf8.count <= Self.maxPath else { return [new.done] }
         let key = Key(
             agentID: row.agentID, rootPID: rootPID, pid: pid, type: row.type, directory: file.directory,
             name: file.name, mountPoint: file.mountPoint)
@@ -58,7 +60,7 @@ struct FileAggregate {
         } else if open.count >= Self.limit {
             done = takeAll()
         }
-        open[key] = Open(row: row, file: file, count: 1, sinceMs: nowMs, rootPID: rootPID)
+        open[key] = new
         return done
     }
 

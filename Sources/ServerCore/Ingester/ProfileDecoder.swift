@@ -44,7 +44,7 @@ final class ProfileDecoder {
             counts.records += 1
             guard let data = body(of: record) else {
                 counts.errors += 1
-                break
+                continue
             }
             var row = row(of: record, agentID, platform)
             row.receivedUs = now
